@@ -1,0 +1,274 @@
+"""Gathers what a lane yields between two commits, and makes one load of it: steps, changes, mark and ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lockstitch.core.model import (
+    Action,
+    Change,
+    LedgerRow,
+    Load,
+    Mark,
+    Publish,
+    Reject,
+    Step,
+    Table,
+)
+from lockstitch.core.rules import Rules
+from lockstitch.engine.rejects import REJECTED_COLUMNS
+from lockstitch.engine.spool import Spool, SpooledRows
+from lockstitch.engine.streams import StreamTables
+from lockstitch.layout.names import SEPARATOR
+
+if TYPE_CHECKING:
+    from lockstitch.layout.stream import Laid, LaidRows, StreamLayout
+
+
+@dataclass(frozen=True, slots=True)
+class StepRows:
+    """A step with the rows it is to get; `top` are the rows of the parent table's step."""
+
+    step: Step
+    rows: SpooledRows | None = None
+    top: SpooledRows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyLoad:
+    """A load whose rows are all on disk: it can be carried out, and carried out again, without its source."""
+
+    load: Load
+    after: Mark | None
+    mark: Mark
+    steps: tuple[StepRows, ...]
+    renamed: dict[str, dict[str, str]]
+    rejects: tuple[Reject, ...]
+    ledger: tuple[LedgerRow, ...]
+    batched_at: datetime
+
+    def discard(self) -> None:
+        for step in self.steps:
+            if step.rows is not None:
+                step.rows.discard()
+
+
+@dataclass(slots=True)
+class _Section:
+    """Rows of one stream for one target: its tables, or a version of them."""
+
+    stream: StreamTables
+    layout: StreamLayout
+    generations: dict[str, Table]
+    version: int | None
+    begun: bool
+    guarded: bool = False
+    publish: Publish | None = None
+    tables: dict[str, SpooledRows] = field(default_factory=dict[str, SpooledRows])
+
+    @property
+    def distinct(self) -> bool:
+        """Whether its keys must be distinct: not in a generation that is cleared of older rows when published."""
+        if self.version is None:
+            return self.layout.keyed
+        return self.layout.keyed and self.begun and self.publish is not None
+
+    def names(self) -> list[str]:
+        """Return the names of all tables known to the stream, parents first."""
+        top = self.stream.plan.table
+        children = {*self.stream.live, *self.generations, *self.layout.tables} - {top}
+        return [top, *sorted(children, key=lambda name: (name.count(SEPARATOR), name))]
+
+
+@dataclass(slots=True)
+class OpenLoad:
+    """What has been read since the last cut. Sections keep the order in which the lane spoke."""
+
+    spool: Spool
+    rules: Rules
+    rows: int = 0
+    bytes: int = 0
+    since: float = 0.0
+    sections: list[_Section] = field(default_factory=list[_Section])
+    rejects: list[Reject] = field(default_factory=list[Reject])
+    counts: dict[str, LedgerRow] = field(default_factory=dict[str, LedgerRow])
+    changes: list[Change] = field(default_factory=list[Change])
+    steps: list[StepRows] = field(default_factory=list[StepRows])
+
+    @property
+    def keyless(self) -> set[str]:
+        """Return the streams whose rows would double if they were committed and then came again."""
+        return {section.stream.plan.selected.stream.name for section in self.sections if not section.layout.keyed}
+
+    @property
+    def empty(self) -> bool:
+        return not self.sections and not self.rejects
+
+    def section(self, stream: StreamTables, *, guarded: bool = False) -> _Section:
+        """Return the section that rows of the stream belong to now."""
+        last = next((one for one in reversed(self.sections) if one.stream is stream), None)
+        if last is not None and last.version == stream.filling and last.publish is None and last.guarded == guarded:
+            return last
+        begun = last is None or last.version != stream.filling
+        known = stream.generations
+        section = _Section(stream, stream.layout, known, stream.filling, begun and not known, guarded)
+        self.sections.append(section)
+        return section
+
+    def add(self, stream: StreamTables, laid: Laid, *, guarded: bool) -> None:
+        """Spool what the layout made of one batch."""
+        self.rejects.extend(laid.rejects)
+        self._count(stream.plan.table, read=laid.count + laid.rejected, rejected=laid.rejected, adjusted=laid.adjusted)
+        if not laid.tables:
+            return
+        section = self.section(stream, guarded=guarded)
+        first_top = section.tables[stream.plan.table].count if stream.plan.table in section.tables else 0
+        for one in laid.tables:
+            self._spool(section, one, first_top)
+        self.rows += sum(one.rows.num_rows for one in laid.tables)
+
+    def _spool(self, section: _Section, laid: LaidRows, first_top: int) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        name = laid.columns.name
+        rows = section.tables.get(name)
+        if rows is None:
+            rows = section.tables[name] = SpooledRows(self.spool, _watched_key(section, laid))
+        positions = None if laid.top_row is None else pc.add(laid.top_row, pa.scalar(first_top, pa.int64()))
+        before = rows.bytes
+        rows.add(laid.rows, positions)
+        self.bytes += rows.bytes - before
+        if laid.top_row is not None:
+            self._count(name, read=laid.rows.num_rows)
+
+    def _count(self, table: str, **more: int) -> None:
+        row = self.counts.get(table, LedgerRow(table))
+        self.counts[table] = replace(row, **{name: getattr(row, name) + value for name, value in more.items()})
+
+    def publish(self, stream: StreamTables, message: Publish) -> None:
+        self.section(stream).publish = message
+
+    # --- the cut -------------------------------------------------------------------------------------------------
+
+    def ready(self, connection: str, lane: str, after: Mark | None, mark: Mark) -> ReadyLoad:
+        """Make the load. The streams' tables are taken to stand as it leaves them."""
+        renamed: dict[str, dict[str, str]] = {}
+        for section in self.sections:
+            for name in section.tables:
+                renamed.setdefault(name, {}).update(section.layout.tables[name].renamed)
+        for section in self.sections:
+            for name, rows in section.tables.items():
+                rows.finish(renamed[name], distinct=section.distinct)
+            self._plan_section(section)
+        if self.rejects:
+            self.steps.append(StepRows(Step(self.rules.rejected_table, "append", REJECTED_COLUMNS)))
+        for step in self.steps:
+            self._count(step.step.table)
+        self.counts.pop(self.rules.rejected_table, None)
+        load = Load(connection, lane, tuple(one.step for one in self.steps), tuple(self.changes))
+        return ReadyLoad(
+            load,
+            after,
+            mark,
+            tuple(self.steps),
+            renamed,
+            tuple(self.rejects),
+            tuple(self.counts.values()),
+            datetime.now(UTC),
+        )
+
+    def _plan_section(self, section: _Section) -> None:
+        if section.version is None:
+            self._plan_rows(section)
+        elif section.publish is not None and section.begun:
+            self._plan_replace(section)
+        else:
+            self._plan_fill(section)
+            if section.publish is not None:
+                self._plan_publish(section)
+
+    def _plan_rows(self, section: _Section) -> None:
+        """Add rows to the tables. Every subtable takes part, as a parent sent again may have lost its children."""
+        stream = section.stream
+        if stream.plan.table not in section.tables:
+            return
+        self.changes.extend(stream.forget_keys())
+        action: Action = "upsert" if section.layout.keyed else "append"
+        for name in section.names():
+            if name in section.tables or (action == "upsert" and name in stream.live):
+                self._change_live(section, name)
+                self._step(section, name, action)
+
+    def _plan_replace(self, section: _Section) -> None:
+        stream = section.stream
+        for name in section.names():
+            if name in section.tables or name in stream.live:
+                self._change_live(section, name)
+                self._step(section, name, "replace")
+
+    def _plan_fill(self, section: _Section) -> None:
+        for name in section.names():
+            if name not in section.tables:
+                continue
+            columns = section.layout.tables[name]
+            base = section.generations.get(name)
+            self.changes.extend(columns.changes_from(base, section.version))
+            section.generations[name] = columns.table(base, section.version)
+            self._step(section, name, "fill")
+
+    def _plan_publish(self, section: _Section) -> None:
+        stream = section.stream
+        for name in section.names():
+            if name in section.generations:
+                if name in stream.live:
+                    self._change_live(section, name)
+                else:
+                    stream.live[name] = section.layout.tables[name].table(None)
+                self._step(section, name, "publish")
+            elif name in stream.live:
+                self._step(section, name, "replace")
+        section.generations.clear()
+
+    def _change_live(self, section: _Section, name: str) -> None:
+        columns, base = section.layout.tables[name], section.stream.live.get(name)
+        self.changes.extend(columns.changes_from(base))
+        section.stream.live[name] = columns.table(base)
+
+    def _step(self, section: _Section, name: str, action: Action) -> None:
+        stream = section.stream
+        table = (section.generations if action == "fill" else stream.live)[name]
+        child = name != stream.plan.table
+        top = stream.live.get(stream.plan.table) or section.generations.get(stream.plan.table)
+        step = Step(
+            table=name,
+            action=action,
+            columns=tuple(column for column in table.columns if column.name in table.ours),
+            key=section.layout.tables[name].key if action != "append" else (),
+            parent=stream.plan.table if child else None,
+            parent_key=_parent_key(table, top) if child and top is not None else (),
+            version=section.version if action in ("fill", "publish") else None,
+            guarded=section.guarded,
+            missing=section.publish.missing if section.publish is not None else "remove",
+        )
+        rows = None if action == "publish" else section.tables.get(name)
+        self.steps.append(StepRows(step, rows, section.tables.get(stream.plan.table) if child else None))
+
+
+def _watched_key(section: _Section, laid: LaidRows) -> tuple[str, ...]:
+    """Return the columns by which rows may turn out to be superseded within the load."""
+    if laid.top_row is not None or (section.version is not None and not section.begun):
+        return ()
+    return laid.columns.key if section.layout.keyed else ()
+
+
+def _parent_key(child: Table, top: Table) -> tuple[tuple[str, str], ...]:
+    prefix = "_sdc_source_key_"
+    names = {column.name for column in top.columns}
+    return tuple(
+        (column.name, column.name.removeprefix(prefix))
+        for column in child.columns
+        if column.name.startswith(prefix) and column.name.removeprefix(prefix) in names
+    )

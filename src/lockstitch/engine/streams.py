@@ -1,0 +1,76 @@
+"""What the engine knows of one stream's tables while a lane is read: those that exist, and the version being filled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lockstitch.core.model import Change, DropKey, StreamPlan, Table
+from lockstitch.core.rules import Rules
+from lockstitch.layout.stream import StreamLayout
+
+
+@dataclass(slots=True)
+class StreamTables:
+    """A stream's tables and generations as they will stand once all loads handed over are committed."""
+
+    plan: StreamPlan
+    rules: Rules
+    live: dict[str, Table]
+    generations: dict[str, Table]
+    published: int
+    filling: int | None = None
+    shown: int = 0
+    layout: StreamLayout = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._lay_out_anew(self.live)
+
+    @classmethod
+    def of(cls, plan: StreamPlan, rules: Rules, tables: Sequence[Table], published: int) -> StreamTables:
+        """Pick out the stream's own among all tables of the schema."""
+        own = [_claimed(table) for table in tables if plan.table in (table.name, table.parent)]
+        live = {table.name: table for table in own if table.version is None}
+        generations = {table.name: table for table in own if table.version is not None}
+        return cls(plan, rules, live, generations, published)
+
+    def _lay_out_anew(self, live: Mapping[str, Table]) -> None:
+        tables = [*live.values(), *self.generations.values()]
+        self.layout = StreamLayout(self.plan, self.rules, tables, self.filling)
+
+    @property
+    def table_version(self) -> int:
+        """What `_sdc_table_version` says of rows that come now."""
+        return self.published if self.filling is None else self.shown
+
+    def begin(self, version: int, *, shown: int, pending: bool) -> None:
+        """The rows from here on belong to this version; generations of any other are stale.
+
+        `shown` is what `_sdc_table_version` says of them: 0 for a version that the source knows nothing of.
+        `pending`: the open load holds rows of the stream, so their tables count as they will stand after it.
+        """
+        live = self.live
+        if pending:
+            laid = self.layout.tables
+            live = {**live, **{name: columns.table(live.get(name)) for name, columns in laid.items() if columns.used}}
+        self.filling, self.shown = version, shown
+        self.generations = {name: table for name, table in self.generations.items() if table.version == version}
+        self._lay_out_anew(live)
+
+    def publish(self) -> None:
+        """The version being filled is complete."""
+        self.published = self.table_version
+        self.filling = None
+
+    def forget_keys(self) -> list[Change]:
+        """Return the changes that forget stored keys which are not the incoming one (docs/layout.md, R67)."""
+        if self.layout.keyed or self.layout.version is not None:
+            return []
+        keyed = [table for table in self.live.values() if table.key]
+        self.live.update({table.name: replace(table, key=()) for table in keyed})
+        return [DropKey(table.name) for table in keyed]
+
+
+def _claimed(table: Table) -> Table:
+    """A table that no load of ours has written yet was made by Stitch: its columns are the stream's."""
+    return table if table.ours else replace(table, ours=frozenset(column.name for column in table.columns))

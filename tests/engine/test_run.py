@@ -1,0 +1,307 @@
+"""The loop: what lands, what is told, and what another run finds, with real loads into DuckDB."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+import pytest
+from tests.engine.scripted import House, Script, Scripted, batch
+
+from lockstitch.core.errors import SourceDataError, Superseded
+from lockstitch.core.model import Checkpoint, Json, Lane, LedgerRow, Mark, Message, Publish, Version
+from lockstitch.engine.events import Event, LoadCommitted, SchemaChanged, Waiting
+from lockstitch.engine.moves import adopt, reset
+from lockstitch.engine.run import RunResult
+from lockstitch.engine.verify import verify
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def first_fill(number: int = 1000) -> Script:
+    return [
+        Version("orders", number),
+        batch({"id": 1, "name": "a"}, {"id": 2, "name": "b"}),
+        Publish("orders", number),
+        Checkpoint(1),
+    ]
+
+
+def errors(result: RunResult) -> list[str]:
+    return [type(lane.error).__name__ for lane in result.lanes if lane.error is not None]
+
+
+def test_a_first_version_becomes_the_table(house: House):
+    source = Scripted(first_fill())
+    result = house.run(source)
+    assert result.verdict is None
+    assert house.rows() == [(1, "a", 1000), (2, "b", 1000)]
+    assert source.told == [1]
+
+
+def test_rows_after_a_version_replace_those_of_their_key(house: House):
+    more = [batch({"id": 2, "name": "B"}), batch({"id": 3, "name": "c"}, {"id": 3, "name": "C"}), Checkpoint(2)]
+    house.run(Scripted([*first_fill(), *more]))
+    assert house.rows() == [(1, "a", 1000), (2, "B", 1000), (3, "C", 1000)]
+
+
+def test_a_run_with_nothing_new_commits_nothing(house: House):
+    source = Scripted(first_fill())
+    house.run(source)
+    before = house.destination().marks("c1")
+    result = house.run(source)
+    assert [lane.loads for lane in result.lanes] == [0]
+    assert house.destination().marks("c1") == before
+
+
+def test_a_version_of_many_loads_is_invisible_until_published(house: House):
+    house.run(Scripted(first_fill()))
+    stopped = [
+        *first_fill(),
+        Version("orders", 2000),
+        batch({"id": 7, "name": "x"}),
+        Checkpoint(2),
+        batch({"id": 8, "name": "y"}),
+        Checkpoint(3),
+        SourceDataError("the file is cut", hint="-"),
+    ]
+    assert errors(house.run(Scripted(stopped), rows=1)) == ["SourceDataError"]
+    assert house.rows() == [(1, "a", 1000), (2, "b", 1000)]
+    resumed = [
+        *stopped[:-1],
+        batch({"id": 7, "name": "later"}, {"id": 9, "name": "z"}),
+        Publish("orders", 2000),
+        Checkpoint(4),
+    ]
+    assert errors(house.run(Scripted(resumed), rows=1)) == []
+    assert house.rows() == [(7, "later", 2000), (8, "y", 2000), (9, "z", 2000)]
+    assert house.query("select table_name from duckdb_tables() where starts_with(table_name, '_sdc_generation')") == []
+
+
+def test_an_abandoned_version_leaves_nothing(house: House):
+    script = [
+        *first_fill(),
+        Version("orders", 2000),
+        batch({"id": 7, "name": "x"}),
+        Checkpoint(2),
+        Version("orders", 3000),
+        batch({"id": 5, "name": "five"}),
+        Checkpoint(3),
+        Publish("orders", 3000),
+        Checkpoint(4),
+    ]
+    assert errors(house.run(Scripted(script), rows=1)) == []
+    assert house.rows() == [(5, "five", 3000)]
+    assert house.query("select count(*) from _lockstitch.generations") == [(0,)]
+    assert house.query("select table_name from duckdb_tables() where starts_with(table_name, '_sdc_generation')") == []
+
+
+def test_an_empty_version_empties_table_and_subtables(house: House):
+    script = [
+        Version("orders", 1),
+        batch({"id": 1, "items": [{"sku": "a"}]}),
+        Publish("orders", 1),
+        Checkpoint(1),
+        Version("orders", 2),
+        Publish("orders", 2),
+        Checkpoint(2),
+    ]
+    house.run(Scripted(script), rows=1)
+    assert house.rows() == []
+    assert house.rows("orders__items") == []
+
+
+def test_what_lies_before_a_failure_lands(house: House):
+    house.run(Scripted([batch({"id": 1, "name": "a"}), Checkpoint(1)]))
+    script = [
+        batch({"id": 1, "name": "a"}),
+        Checkpoint(1),
+        batch({"id": 2, "name": "b"}),
+        Checkpoint(2),
+        batch({"id": 3, "name": "half a file"}),
+        SourceDataError("the file is cut", hint="-"),
+    ]
+    assert errors(house.run(Scripted(script))) == ["SourceDataError"]
+    assert house.rows(columns="id") == [(1,), (2,)]
+    assert house.destination().marks("c1")["orders"].cursor == 2
+
+
+def test_children_go_with_the_parent_that_is_sent_again(house: House):
+    house.run(
+        Scripted(
+            [batch({"id": 1, "items": [{"sku": "a"}, {"sku": "b"}]}, {"id": 2, "items": [{"sku": "c"}]}), Checkpoint(1)]
+        )
+    )
+    house.run(Scripted([Checkpoint(1), batch({"id": 1, "name": "no items left"}), Checkpoint(2)]))
+    assert house.rows("orders__items", "_sdc_source_key_id, _sdc_level_0_id, sku") == [(2, 0, "c")]
+
+
+def test_of_two_runs_from_one_mark_the_second_to_commit_loses(house: House):
+    """A zombie: it has read and laid out its rows, sleeps, and wakes up when another run has committed."""
+    house.run(Scripted(first_fill()))
+    more = [*first_fill(), batch({"id": 3, "name": "c"}), Checkpoint(2)]
+
+    class Sleeper(Scripted):
+        def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:
+            messages = list(super().read(lane, cursor))
+            assert errors(house.run(Scripted(more))) == []
+            yield from messages
+
+    result = house.run(Sleeper(more))
+    assert isinstance(result.lanes[0].error, Superseded)
+    assert result.verdict == "retry"
+    assert house.rows(columns="id") == [(1,), (2,), (3,)]
+
+
+def test_a_reset_reads_again_and_replaces_only_when_complete(house: House):
+    house.run(Scripted(first_fill()))
+    reset(Scripted(first_fill()), house.destination(), house.job(), "orders")
+    assert house.rows(columns="id") == [(1,), (2,)]
+    again = [Version("orders", 2000), batch({"id": 9, "name": "new"}), Publish("orders", 2000), Checkpoint(1)]
+    house.run(Scripted(again))
+    assert house.rows() == [(9, "new", 2000)]
+    mark = house.destination().marks("c1")["orders"]
+    assert (mark.epoch, mark.number, mark.versions) == (2, 3, {"orders": 2000})
+
+
+def test_a_state_taken_over_goes_on_where_the_tap_stopped(house: House):
+    class Tapped(Scripted):
+        def cursors(self, state: dict[str, dict[str, int]]):
+            return {"orders": state["bookmarks"]["orders"]}
+
+        def versions(self, lane: Lane, cursor: Json):
+            return {"orders": 1_607_032_341_846}
+
+    source = Tapped([batch({"id": 1}), Checkpoint(1), batch({"id": 2}), Checkpoint(2)])
+    mark = Mark(1, 1, 1, versions={"orders": 1_607_032_341_846})
+    assert adopt(source, house.destination(), house.job(), {"bookmarks": {"orders": 1}}) == {"orders": mark}
+    house.run(source)
+    assert house.rows(columns="id, _sdc_table_version") == [(2, 1_607_032_341_846)]
+
+
+def test_another_key_is_appended_from_then_on(house: House):
+    house.run(Scripted([batch({"id": 1, "part": 1}), Checkpoint(1)]))
+    told: list[Event] = []
+    other = Scripted([Checkpoint(1), batch({"id": 1, "part": 1}, {"id": 1, "part": 1}), Checkpoint(2)], ("id", "part"))
+    house.run(other, events=told.append)
+    assert house.rows(columns="id, part") == [(1, 1)] * 3
+    assert any("key dropped" in event.text for event in told if isinstance(event, SchemaChanged))
+
+
+def test_a_table_without_a_key_is_appended_to(house: House):
+    house.run(Scripted([batch({"n": 1}, {"n": 1}), Checkpoint(1), batch({"n": 1}), Checkpoint(2)], ()))
+    rows = house.rows(columns="n, __sdc_primary_key")
+    assert [row[0] for row in rows] == [1, 1, 1]
+    assert len({row[1] for row in rows}) == 3
+
+
+def test_the_sequence_rises_within_a_run_and_over_runs(house: House):
+    source = Scripted([batch({"id": 1}, {"id": 2}), Checkpoint(1), batch({"id": 3}), Checkpoint(2)])
+    house.run(Scripted(source.script[:2]))
+    house.run(source)
+    numbers = [row[0] for row in house.query("select _sdc_sequence from shop.orders order by id")]
+    assert numbers == sorted(set(numbers))
+    assert house.destination().marks("c1")["orders"].sequence == numbers[-1]
+
+
+def ledger_of(events: Sequence[Event]) -> dict[str, LedgerRow]:
+    return {row.table: row for event in events if isinstance(event, LoadCommitted) for row in event.tables}
+
+
+def test_every_load_accounts_for_what_it_read(house: House):
+    house.run(Scripted(first_fill()))
+    told: list[Event] = []
+    more = [
+        *first_fill(),
+        batch({"id": 2, "name": "B"}, {"id": 3}, {"id": 3}, {"id": None, "name": "nobody"}),
+        Checkpoint(2),
+    ]
+    house.run(Scripted(more), events=told.append)
+    row = ledger_of(told)["orders"]
+    assert (row.read, row.inserted, row.updated, row.superseded, row.rejected) == (4, 1, 1, 1, 1)
+    assert house.query("select reason, record from shop._sdc_rejected") == [("Key is null on id", '{"name": "nobody"}')]
+    stored = [found for _, _, found in house.destination().ledger("c1") if found.table == "orders"]
+    assert stored[-1] == row
+
+
+def test_verify_by_ledger_finds_a_row_that_was_taken_away(house: House):
+    source = Scripted(first_fill())
+    house.run(source)
+    [verdict] = verify(source, house.destination(), house.job())
+    assert (verdict.grade, verdict.rows, verdict.expected, verdict.holds) == ("ledger", 2, 2, True)
+    with duckdb.connect(str(house.file)) as db:
+        db.execute("delete from shop.orders where id = 1")
+    [verdict] = verify(source, house.destination(), house.job())
+    assert (verdict.rows, verdict.expected, verdict.holds) == (1, 2, False)
+
+
+def test_a_file_in_use_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lockstitch.engine.patience.WAITS", (0.05,) * 40)
+    code = f"import duckdb, time; db = duckdb.connect({str(house.file)!r}); print('open', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        told: list[Event] = []
+
+        def hear(event: Event) -> None:
+            told.append(event)
+            if isinstance(event, Waiting):
+                holder.kill()
+
+        assert house.run(Scripted(first_fill()), events=hear).verdict is None
+    assert f"(process {holder.pid})" in next(event.text for event in told if isinstance(event, Waiting))
+    assert len(house.rows()) == 2
+
+
+def unversioned(*names: str) -> Script:
+    return [message for at, name in enumerate(names, 1) for message in (batch({"name": name}), Checkpoint(at))]
+
+
+def test_a_reset_of_a_stream_without_versions_replaces_its_rows(house: House):
+    source = Scripted(unversioned("a", "b"), ())
+    house.run(source)
+    reset(source, house.destination(), house.job(), "orders")
+    again = Scripted(unversioned("a", "c"), ())
+    house.run(again, rows=1)
+    assert house.rows(columns="name, _sdc_table_version") == [("a", 0), ("c", 0)]
+    assert house.destination().marks("c1")["orders"].versions == {}
+    house.run(Scripted([*unversioned("a", "c"), batch({"name": "d"}), Checkpoint(3)], ()))
+    assert house.rows(columns="name") == [("a",), ("c",), ("d",)]
+
+
+def test_a_first_fill_without_versions_goes_on_after_a_failure(house: House):
+    script = [*unversioned("a", "b"), SourceDataError("the file is cut", hint="-")]
+    house.run(Scripted(script, ()), rows=1)
+    assert house.query("select table_name from duckdb_tables() where table_name = 'orders'") == []
+    house.run(Scripted(unversioned("a", "b", "c"), ()), rows=1)
+    assert house.rows(columns="name") == [("a",), ("b",), ("c",)]
+
+
+def test_a_reset_of_a_stream_that_is_empty_now_empties_the_table(house: House):
+    house.run(Scripted(unversioned("a"), ()))
+    reset(Scripted(unversioned("a"), ()), house.destination(), house.job(), "orders")
+    house.run(Scripted([Checkpoint(1)], ()))
+    assert house.rows() == []
+
+
+def test_a_failure_after_committed_loads_goes_on_from_them(house: House):
+    """What the failing reading has found in vain must not be taken for what the destination has."""
+    script = [
+        Version("orders", 1),
+        batch({"id": 1}),
+        Checkpoint(1),
+        batch({"id": 2, "late": "x"}),
+        batch({"id": 3}, {"id": 4}),
+        Checkpoint(2),
+        Publish("orders", 1),
+        Checkpoint(3),
+        SourceDataError("the file is cut", hint="-"),
+    ]
+    assert errors(house.run(Scripted(script), rows=3)) == ["SourceDataError"]
+    assert house.rows(columns="id, late") == [(1, None), (2, "x"), (3, None), (4, None)]
