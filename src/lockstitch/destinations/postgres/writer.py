@@ -1,0 +1,123 @@
+"""One open load: rows go where only it sees them, and `commit` makes all of it visible at once, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from lockstitch.core.model import Column, LedgerRow, Load, Mark, Step, StepCount, StitchType
+from lockstitch.core.points import reach
+from lockstitch.destinations.postgres import sql, state
+from lockstitch.destinations.postgres.changes import Changes
+from lockstitch.destinations.postgres.session import Session
+from lockstitch.destinations.postgres.sql import Relation
+from lockstitch.destinations.postgres.steps import Rows, Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: The Arrow types that the driver writes exactly. It would wrap uint64 and cut nanoseconds without a word.
+_EXACT: Mapping[StitchType, Callable[[pa.DataType], bool]] = {
+    "integer": lambda kind: kind == pa.int64(),
+    "boolean": pa.types.is_boolean,
+    "date": lambda kind: kind == pa.timestamp("us", "UTC"),
+    "double": lambda kind: kind == pa.float64(),
+    "number": lambda kind: pa.types.is_decimal128(kind) or pa.types.is_decimal256(kind),
+    "string": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind),
+}
+
+
+@dataclass(slots=True)
+class PostgresWriter:
+    """Writes one load within one transaction; locks on the user's tables are only taken by `commit`.
+
+    Rows of a table that this load creates, and those of a generation, are copied straight into it: no other session
+    sees it yet. All others wait in a temporary table.
+    """
+
+    session: Session
+    schema: str
+    load: Load
+    after: Mark | None
+    _changes: Changes = field(init=False)
+    _rows: dict[int, Rows] = field(default_factory=dict[int, Rows])
+
+    def __post_init__(self) -> None:
+        self._changes = Changes(self.session, self.schema, self.load)
+
+    def write(self, step: Step, rows: pa.RecordBatchReader) -> None:
+        """Copy rows to where this load alone sees them. May be called several times for a step, with other schemas."""
+        position = self._position(step)
+        columns = _carried(step, rows.schema)
+        target = self._rows.get(position)
+        if target is None:
+            target = self._rows[position] = self._begin_rows(position, step, columns)
+        elif not target.direct:
+            for column in columns:
+                if column.name not in target.columns:
+                    self.session.run(sql.add_column(target.relation, column))
+        target.columns.extend(column.name for column in columns if column.name not in target.columns)
+        target.count += self.session.copy(target.relation, rows)
+
+    def commit(self, mark: Mark, ledger: Sequence[LedgerRow]) -> Sequence[StepCount]:
+        """Lock and compare the mark, then changes, steps, ledger and mark in one transaction."""
+        load = self.load
+        state.lock_mark(self.session, load.connection, load.lane, self.after)
+        reach("mark locked")
+        self._changes.make()
+        reach("changes made")
+        counts: list[StepCount] = []
+        steps = Steps(self.session, self.schema, load, self._rows)
+        for position in range(len(load.steps)):
+            counts.append(steps.apply(position))
+            reach("step applied")
+        completed = [row.completed(load.steps, counts) for row in ledger]
+        state.write_ledger(self.session, load.connection, load.lane, mark, completed)
+        state.write_mark(self.session, load.connection, load.lane, mark)
+        reach("mark written")
+        self.session.commit()
+        return counts
+
+    def _position(self, step: Step) -> int:
+        """Return which of the load's steps is meant: two can be equal, so that the very same one goes first."""
+        steps = self.load.steps
+        same = [at for at, one in enumerate(steps) if one is step] or [
+            at for at, one in enumerate(steps) if one == step
+        ]
+        return same[0]
+
+    def _begin_rows(self, position: int, step: Step, columns: Sequence[Column]) -> Rows:
+        if step.action == "fill":
+            return Rows(self._changes.hidden(step.table, step.version), direct=True)
+        if self._goes_straight(position, step):
+            return Rows(self._changes.hidden(step.table, None), direct=True)
+        stage = Relation("pg_temp", f"stage_{position}")
+        self.session.run(sql.create_table(stage, columns, temporary=True))
+        return Rows(stage, direct=False)
+
+    def _goes_straight(self, position: int, step: Step) -> bool:
+        """Tell whether a table is made by this load and still empty: then nothing in it can be in the rows' way.
+
+        The rows of a subtable wait where the upsert of their parents may ignore some of them.
+        """
+        before = self.load.steps[:position]
+        if self._changes.created(step.table) is None or any(one.table == step.table for one in before):
+            return False
+        return not (step.guarded and step.parent is not None and self._changes.created(step.parent) is None)
+
+
+def _carried(step: Step, schema: pa.Schema) -> list[Column]:
+    """Return the step's columns that the rows carry. Rows of any other shape are a bug of the layout."""
+    known = {column.name: column for column in step.columns}
+    carried: list[Column] = []
+    for one in schema:
+        column = known.get(one.name)
+        if column is None or column.type is None or not _EXACT[column.type.stitch](one.type):
+            raise TypeError(
+                f"rows of {step.table} have {one.name} of Arrow type {one.type}, not as their step says: {column}"
+            )
+        carried.append(column)
+    return carried
