@@ -1,0 +1,53 @@
+"""Servers for the whole session, and a fresh database for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lockstitch.testing.postgres_server import PostgresDatabase, PostgresServer, ServerMissing, postgres_server
+
+
+def _server(version: int) -> Iterator[PostgresServer]:
+    try:
+        with postgres_server(version) as server:
+            yield server
+    except ServerMissing as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def postgres_18() -> Iterator[PostgresServer]:
+    """PostgreSQL 18 out of a wheel: on every machine."""
+    yield from _server(18)
+
+
+@pytest.fixture(scope="session")
+def postgres_16() -> Iterator[PostgresServer]:
+    """PostgreSQL 16 out of the same wheel, for the long tests."""
+    yield from _server(16)
+
+
+@pytest.fixture(scope="session")
+def postgres_15() -> Iterator[PostgresServer]:
+    """PostgreSQL 15 of the distribution; tests that need it are skipped where it is not installed."""
+    yield from _server(15)
+
+
+def _fresh(server: PostgresServer) -> Iterator[PostgresDatabase]:
+    database = server.create_database()
+    yield database
+    server.drop_database(database)
+
+
+@pytest.fixture
+def postgres(postgres_18: PostgresServer) -> Iterator[PostgresDatabase]:
+    """An empty database on PostgreSQL 18."""
+    yield from _fresh(postgres_18)
+
+
+@pytest.fixture(params=[15, pytest.param(16, marks=pytest.mark.long), 18])
+def any_postgres(request: pytest.FixtureRequest) -> Iterator[PostgresDatabase]:
+    """An empty database, once on each version that is tested."""
+    yield from _fresh(request.getfixturevalue(f"postgres_{request.param}"))
