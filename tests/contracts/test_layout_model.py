@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.contracts.examples import Warehouse
 
-from lockstitch.core.model import Batch, Checkpoint, Version
+from lockstitch.core.model import Checkpoint
 from lockstitch.testing.contract.shop import Database
 from lockstitch.testing.hostile import Script, scripts
 
@@ -27,22 +27,8 @@ def _cuts(script: Script) -> st.SearchStrategy[list[Any]]:
     return chosen.map(lambda cuts: sorted(cuts, key=cursors.index))
 
 
-def _is_known_to_disagree(script: Script) -> bool:
-    """Tell whether a script holds what `rule_examples` marks as still wrong; nothing does once those marks are gone."""
-    versions = [message for message in script.messages if isinstance(message, Version)]
-    batches = [message for message in script.messages if isinstance(message, Batch)]
-    numbers = [number for batch in batches if batch.sequence is not None for number in batch.sequence.to_pylist()]
-    kinds = {str(batch.rows.schema.field("id").type) for batch in batches if "id" in batch.rows.schema.names}
-    return (
-        bool(versions)  # a column that comes after a publish; the key after a publish in a run of its own
-        or len(set(numbers)) < len(numbers)
-        or ("string" in kinds and len(kinds) > 1)
-        or any("list<item: map" in str(field.type) for batch in batches for field in batch.rows.schema)
-    )
-
-
 def _agrees(database: Database, data: st.DataObject) -> None:
-    script = data.draw(scripts().filter(lambda one: not _is_known_to_disagree(one)))
+    script = data.draw(scripts())
     cuts = data.draw(_cuts(script))
     warehouse = Warehouse(database, rows=data.draw(st.sampled_from([1, 1_000_000])))
     warehouse.run([script.stream], script.messages, *cuts)

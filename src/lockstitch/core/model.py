@@ -53,6 +53,11 @@ class Selected:
     replication_method: ReplicationMethod | None = None
     replication_key: str | None = None
 
+    @property
+    def method(self) -> ReplicationMethod | None:
+        """How the stream is replicated: as the user chose, else as the source does it."""
+        return self.replication_method or self.stream.replication_method
+
     def wants(self, name: str) -> bool:
         """Tell whether a field is to be replicated; a key always is."""
         return self.fields is None or name in self.fields or name in self.stream.key
@@ -274,6 +279,10 @@ class Load:
     lane: str
     steps: tuple[Step, ...]
     changes: tuple[Change, ...] = ()
+
+    def position(self, step: Step) -> int:
+        """Return which of the steps this very one is: two can be equal."""
+        return next(at for at, one in enumerate(self.steps) if one is step)
 
 
 @dataclass(frozen=True, slots=True)

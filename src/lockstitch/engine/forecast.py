@@ -153,13 +153,9 @@ def _reservations(plan: Plan, rules: Rules) -> Iterable[str]:
     keyless = [name for name, one in plan.streams.items() if not one.key]
     if keyless:
         yield f"{_listed(keyless)}: no key, so rows are only ever added, also where the source sends one again"
-    incremental = [name for name, one in plan.streams.items() if _method(one) == "INCREMENTAL"]
+    incremental = [name for name, one in plan.streams.items() if one.selected.method == "INCREMENTAL"]
     if incremental:
         yield f"{_listed(incremental)}: rows deleted at the source stay until it sends all rows anew"
-
-
-def _method(plan: StreamPlan) -> str | None:
-    return plan.selected.replication_method or plan.selected.stream.replication_method
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lockstitch.core.model import (
     Action,
+    AddColumn,
     Change,
+    CreateTable,
+    DropKey,
     LedgerRow,
     Load,
     Mark,
     Publish,
     Reject,
+    RenameColumn,
     Step,
     Table,
 )
@@ -69,11 +74,17 @@ class _Section:
     tables: dict[str, SpooledRows] = field(default_factory=dict[str, SpooledRows])
 
     @property
+    def watched(self) -> bool:
+        """Whether its keys are watched: not in a generation, which is cleared of older rows when published.
+
+        There rows of one key are told apart by their sequence, and by their load: unless the source gives sequences.
+        """
+        return self.layout.keyed and (self.version is None or self.begun or self.guarded)
+
+    @property
     def distinct(self) -> bool:
-        """Whether its keys must be distinct: not in a generation that is cleared of older rows when published."""
-        if self.version is None:
-            return self.layout.keyed
-        return self.layout.keyed and self.begun and self.publish is not None
+        """Whether its keys must be distinct when the load is cut."""
+        return self.watched and (self.version is None or self.publish is not None or self.guarded)
 
     def names(self) -> list[str]:
         """Return the names of all tables known to the stream, parents first."""
@@ -106,14 +117,17 @@ class OpenLoad:
     def empty(self) -> bool:
         return not self.sections and not self.rejects
 
-    def section(self, stream: StreamTables, *, guarded: bool = False) -> _Section:
-        """Return the section that rows of the stream belong to now."""
+    def section(self, stream: StreamTables, *, guarded: bool | None = None) -> _Section:
+        """Return the section that rows of the stream belong to now; without `guarded`, no rows are meant."""
         last = next((one for one in reversed(self.sections) if one.stream is stream), None)
-        if last is not None and last.version == stream.filling and last.publish is None and last.guarded == guarded:
-            return last
+        if last is not None and last.version == stream.filling and last.publish is None:
+            if guarded is not None and not last.tables:
+                last.guarded = guarded
+            if guarded in (None, last.guarded):
+                return last
         begun = last is None or last.version != stream.filling
         known = stream.generations
-        section = _Section(stream, stream.layout, known, stream.filling, begun and not known, guarded)
+        section = _Section(stream, stream.layout, known, stream.filling, begun and not known, bool(guarded))
         self.sections.append(section)
         return section
 
@@ -156,6 +170,7 @@ class OpenLoad:
     def ready(self, connection: str, lane: str, after: Mark | None, mark: Mark) -> ReadyLoad:
         """Make the load. The streams' tables are taken to stand as it leaves them."""
         renamed: dict[str, dict[str, str]] = {}
+        self._leave_out_superseded()
         for section in self.sections:
             for name in section.tables:
                 renamed.setdefault(name, {}).update(section.layout.tables[name].renamed)
@@ -168,7 +183,8 @@ class OpenLoad:
         for step in self.steps:
             self._count(step.step.table)
         self.counts.pop(self.rules.rejected_table, None)
-        load = Load(connection, lane, tuple(one.step for one in self.steps), tuple(self.changes))
+        self.steps = [replace(one, step=_renamed(one.step, renamed)) for one in self.steps]
+        load = Load(connection, lane, tuple(one.step for one in self.steps), _folded(self.changes))
         return ReadyLoad(
             load,
             after,
@@ -180,7 +196,23 @@ class OpenLoad:
             datetime.now(UTC),
         )
 
+    def _leave_out_superseded(self) -> None:
+        """Discard the rows of versions that ended without a Publish when another began (docs/layout.md, R68)."""
+        last = {id(section.stream): section.version for section in self.sections if section.version is not None}
+        published = {(id(one.stream), one.version) for one in self.sections if one.publish is not None}
+        for section in list(self.sections):
+            stream = id(section.stream)
+            if section.version in (None, last.get(stream)) or (stream, section.version) in published:
+                continue
+            self.sections.remove(section)
+            for name, rows in section.tables.items():
+                self._count(name, superseded=rows.count)
+                rows.discard()
+
     def _plan_section(self, section: _Section) -> None:
+        top = section.stream.live.get(section.stream.plan.table)
+        if section.publish is not None and section.publish.missing == "mark_deleted" and top is not None and top.key:
+            section.layout.expect_deletes()
         if section.version is None:
             self._plan_rows(section)
         elif section.publish is not None and section.begun:
@@ -213,24 +245,27 @@ class OpenLoad:
         for name in section.names():
             if name not in section.tables:
                 continue
-            columns = section.layout.tables[name]
-            base = section.generations.get(name)
-            self.changes.extend(columns.changes_from(base, section.version))
-            section.generations[name] = columns.table(base, section.version)
+            self._change_generation(section, name)
             self._step(section, name, "fill")
 
     def _plan_publish(self, section: _Section) -> None:
         stream = section.stream
         for name in section.names():
             if name in section.generations:
+                self._change_generation(section, name)
                 if name in stream.live:
                     self._change_live(section, name)
                 else:
-                    stream.live[name] = section.layout.tables[name].table(None)
+                    stream.live[name] = replace(section.generations[name], version=None)
                 self._step(section, name, "publish")
             elif name in stream.live:
                 self._step(section, name, "replace")
         section.generations.clear()
+
+    def _change_generation(self, section: _Section, name: str) -> None:
+        columns, base = section.layout.tables[name], section.generations.get(name)
+        self.changes.extend(columns.changes_from(base, section.version))
+        section.generations[name] = columns.table(base, section.version)
 
     def _change_live(self, section: _Section, name: str) -> None:
         columns, base = section.layout.tables[name], section.stream.live.get(name)
@@ -259,9 +294,38 @@ class OpenLoad:
 
 def _watched_key(section: _Section, laid: LaidRows) -> tuple[str, ...]:
     """Return the columns by which rows may turn out to be superseded within the load."""
-    if laid.top_row is not None or (section.version is not None and not section.begun):
-        return ()
-    return laid.columns.key if section.layout.keyed else ()
+    return laid.columns.key if laid.top_row is None and section.watched else ()
+
+
+def _folded(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """Return the changes with each new table made at once as all of them leave it."""
+    folded: dict[object, Change] = {}
+    for change in changes:
+        target = None if isinstance(change, DropKey) else (change.table, change.version)
+        made = folded.get(target)
+        match change:
+            case AddColumn() if isinstance(made, CreateTable):
+                folded[target] = replace(made, columns=(*made.columns, change.column))
+            case RenameColumn(_, old, new) if isinstance(made, CreateTable):
+                columns = tuple(replace(one, name=new if one.name == old else one.name) for one in made.columns)
+                key = tuple(new if name == old else name for name in made.key)
+                folded[target] = replace(made, columns=columns, key=key)
+            case CreateTable():
+                folded[target] = change
+            case _:
+                folded[change] = change
+    return tuple(folded.values())
+
+
+def _renamed(step: Step, renamed: Mapping[str, Mapping[str, str]]) -> Step:
+    """Return the step as the load's changes leave its columns: they are all made before the first step."""
+    names, parents = renamed.get(step.table, {}), renamed.get(step.parent or "", {})
+    return replace(
+        step,
+        columns=tuple(replace(column, name=names.get(column.name, column.name)) for column in step.columns),
+        key=tuple(names.get(name, name) for name in step.key),
+        parent_key=tuple((names.get(own, own), parents.get(its, its)) for own, its in step.parent_key),
+    )
 
 
 def _parent_key(child: Table, top: Table) -> tuple[tuple[str, str], ...]:

@@ -21,6 +21,8 @@ class StreamTables:
     published: int
     filling: int | None = None
     shown: int = 0
+    #: The live tables when the version being filled began, as they will stand after the load that was open then.
+    foreseen: dict[str, Table] = field(default_factory=dict[str, Table])
     layout: StreamLayout = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,13 +51,15 @@ class StreamTables:
         `shown` is what `_sdc_table_version` says of them: 0 for a version that the source knows nothing of.
         `pending`: the open load holds rows of the stream, so their tables count as they will stand after it.
         """
-        live = self.live
-        if pending:
-            laid = self.layout.tables
-            live = {**live, **{name: columns.table(live.get(name)) for name, columns in laid.items() if columns.used}}
+        if self.filling is None:
+            self.foreseen = self._foreseen() if pending else self.live
         self.filling, self.shown = version, shown
         self.generations = {name: table for name, table in self.generations.items() if table.version == version}
-        self._lay_out_anew(live)
+        self._lay_out_anew(self.foreseen)
+
+    def _foreseen(self) -> dict[str, Table]:
+        laid = self.layout.tables
+        return {**self.live, **{name: made.table(self.live.get(name)) for name, made in laid.items() if made.used}}
 
     def publish(self) -> None:
         """The version being filled is complete."""

@@ -70,6 +70,8 @@ class Columns:
                 self._put(column.name, column.type)
             if table.version is not None:
                 self.used.add(self._spelling[fold(column.name, self.rules)])
+        if table.version is not None:
+            self.key = table.key
 
     def _split_like(self, column: Column) -> None:
         base, _, _ = column.name.rpartition(SEPARATOR)

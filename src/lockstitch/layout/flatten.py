@@ -6,6 +6,7 @@ The rule is that of the flattening destinations (`spec/loading.md` section 8). N
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,27 +48,45 @@ def flatten(rows: pa.RecordBatch) -> list[FlatRows]:
 
 
 def _walk(table: FlatRows, path: tuple[str, ...], array: pa.Array, tables: list[FlatRows]) -> None:
+    """Put the array's values below `path` of the table; an empty path is an element of an array (R44)."""
     array = _plain(array)
     kind = array.type
     if pa.types.is_null(kind):
         return
     if pa.types.is_struct(kind):
-        for index, child in enumerate(array.flatten()):
-            _walk(table, (*path, kind.field(index).name), child, tables)
+        for index in range(kind.num_fields):
+            _walk_field(table, path, array, index, tables)
     elif pa.types.is_union(kind):
-        for index, code in enumerate(kind.type_codes):
-            _walk(table, path, _branch(array, code, index), tables)
+        _walk_union(table, path, array, None, tables)
     elif pa.types.is_map(kind):
         for key in pc.unique(array.keys):
             _walk(table, (*path, str(key.as_py())), pc.map_lookup(array, key, "last"), tables)
     elif _is_list(kind):
-        _walk_list(table, path, array, tables)
+        _walk_list(table, path or (ELEMENT,), array, tables)
     else:
-        table.leaves.append(Leaf(path, array))
+        table.leaves.append(Leaf(path or (ELEMENT,), array))
+
+
+def _walk_field(table: FlatRows, path: tuple[str, ...], objects: pa.Array, index: int, tables: list[FlatRows]) -> None:
+    below = (*path, objects.type.field(index).name)
+    if pa.types.is_union(objects.type.field(index).type):
+        # A union has no nulls of its own to take over the object's: Arrow ends the process where it is asked to.
+        _walk_union(table, below, objects.field(index), objects.is_valid(), tables)
+    else:
+        _walk(table, below, pc.struct_field(objects, [index]), tables)
+
+
+def _walk_union(
+    table: FlatRows, path: tuple[str, ...], union: pa.UnionArray, valid: pa.BooleanArray | None, tables: list[FlatRows]
+) -> None:
+    for index, code in enumerate(union.type.type_codes):
+        _walk(table, path, _branch(union, code, index, valid), tables)
 
 
 def _plain(array: pa.Array) -> pa.Array:
     """Take off what is only another way to write the same values."""
+    if isinstance(array.type, pa.UuidType):
+        return _uuid_text(array.storage)
     if isinstance(array.type, pa.BaseExtensionType):
         return _plain(array.storage)
     if pa.types.is_dictionary(array.type):
@@ -75,11 +94,29 @@ def _plain(array: pa.Array) -> pa.Array:
     return _plain(pc.run_end_decode(array)) if pa.types.is_run_end_encoded(array.type) else array
 
 
-def _branch(union: pa.UnionArray, code: int, index: int) -> pa.Array:
+def _uuid_text(storage: pa.FixedSizeBinaryArray) -> pa.StringArray:
+    values: list[bytes | None] = storage.to_pylist()
+    return pa.array([None if value is None else str(UUID(bytes=value)) for value in values], pa.string())
+
+
+def _branch(union: pa.UnionArray, code: int, index: int, valid: pa.BooleanArray | None) -> pa.Array:
     """Return one branch of a union as an array as long as the union, null where another branch holds the value."""
-    chosen = pc.equal(union.type_codes, pa.scalar(code, pa.int8()))
-    positions = union.offsets if union.type.mode == "dense" else pa.arange(0, len(union)).cast(pa.int32())
+    codes, positions = union_parts(union)
+    chosen = pc.equal(codes, pa.scalar(code, pa.int8()))
+    chosen = chosen if valid is None else pc.and_(chosen, valid)
     return union.field(index).take(pc.if_else(chosen, positions, pa.scalar(None, pa.int32())))
+
+
+def union_parts(union: pa.UnionArray) -> tuple[pa.Array, pa.Array]:
+    """Return each row's branch code, and the position of its value in the branch.
+
+    Read off the buffers, as PyArrow's own `type_codes` and `offsets` are those of another slice of the union.
+    """
+    count, start, buffers = len(union), union.offset, union.buffers()
+    codes = pa.Array.from_buffers(pa.int8(), count, [None, buffers[1]], offset=start)
+    if union.type.mode == "sparse":
+        return codes, pa.arange(0, count).cast(pa.int32())
+    return codes, pa.Array.from_buffers(pa.int32(), count, [None, buffers[2]], offset=start)
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -111,8 +148,4 @@ def _walk_list(table: FlatRows, path: tuple[str, ...], array: pa.Array, tables: 
         levels=(*(level.take(parents) for level in table.levels), position),
     )
     tables.append(child)
-    if pa.types.is_struct(elements.type):
-        for index, values in enumerate(elements.flatten()):
-            _walk(child, (elements.type.field(index).name,), values, tables)
-    else:
-        _walk(child, (ELEMENT,), elements, tables)
+    _walk(child, (), elements, tables)

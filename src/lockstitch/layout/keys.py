@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from lockstitch.core.model import StitchType
 from lockstitch.core.rules import Rules
-from lockstitch.layout.names import SEPARATOR, fold
 from lockstitch.layout.typed import TypedLeaf, TypedRows, positions, present
 
 #: Longest text of a key, in bytes of UTF-8: the Import API's bound.
@@ -22,8 +22,10 @@ def key_type(leaves: Sequence[TypedLeaf]) -> StitchType | None:
     return typed[0] if typed else found[0] if found else None
 
 
-def bad_keys(name: str, top: TypedRows, wanted: StitchType | None, rules: Rules) -> Iterator[tuple[int, str]]:
-    """Yield the position of each record whose key field cannot identify it, and why."""
+def bad_keys(
+    name: str, top: TypedRows, field: pa.Array | None, wanted: StitchType | None, rules: Rules
+) -> Iterator[tuple[int, str]]:
+    """Yield the position of each record whose key cannot identify it, and why. `field` is the key as it came."""
     leaves = top.named(name, rules)
     right = [leaf for leaf in leaves if leaf.values.stitch == wanted]
     for leaf in right:
@@ -31,17 +33,16 @@ def bad_keys(name: str, top: TypedRows, wanted: StitchType | None, rules: Rules)
             for index in _unstorable(leaf):
                 yield index, f"Key cannot be stored on {name}"
     missing = positions(pc.invert(present(right, top.rows.count)))
-    if not missing:
-        return
     others = [(leaf.values.stitch, present([leaf])) for leaf in leaves if leaf.values.stitch != wanted]
-    nested = _is_nested(name, top, rules)
     for index in missing:
         other = next((stitch for stitch, mask in others if mask[index].as_py()), None)
         if other is not None:
             told = f"Key of another type on {name}: {other}, the table has {wanted}"
             yield index, f"{told}; reset the stream to change it"
+        elif field is not None and _is_nested(field[index]):
+            yield index, f"Key is no single value on {name}"
         else:
-            yield index, f"Key is no single value on {name}" if nested else f"Key is null on {name}"
+            yield index, f"Key is null on {name}"
 
 
 def _unstorable(leaf: TypedLeaf) -> list[int]:
@@ -52,6 +53,6 @@ def _unstorable(leaf: TypedLeaf) -> list[int]:
     return positions(pc.fill_null(bad, False)) if pc.any(bad, min_count=0).as_py() else []
 
 
-def _is_nested(name: str, top: TypedRows, rules: Rules) -> bool:
-    below = fold(name, rules) + SEPARATOR
-    return any(fold(leaf.name, rules).startswith(below) for leaf in top.leaves)
+def _is_nested(value: pa.Scalar) -> bool:
+    value = value.value if isinstance(value, pa.UnionScalar) else value
+    return isinstance(value, pa.ListScalar | pa.StructScalar | pa.MapScalar) and value.is_valid

@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from lockstitch.layout.flatten import union_parts
+
 
 def record_text(rows: pa.RecordBatch, index: int, limit: int) -> str:
     """Return one row as a JSON object of its fields in their order, nulls left out, cut at `limit` characters."""
@@ -17,13 +19,36 @@ def record_text(rows: pa.RecordBatch, index: int, limit: int) -> str:
 
 
 def _value(one: pa.Array) -> Any:
+    """Return the only value of an array, as JSON has it."""
     try:
         return _json(one.to_pylist()[0])
     except (UnicodeDecodeError, ValueError, OverflowError):
-        # Text that is no UTF-8, or a time that Python has no word for.
-        if pa.types.is_string(one.type) or pa.types.is_large_string(one.type):
-            return _json(one.cast(pa.binary()).to_pylist()[0])
-        return str(one.view(pa.int64())[0]) if pa.types.is_temporal(one.type) else repr(one)
+        return _inexpressible(one)
+
+
+def _inexpressible(one: pa.Array) -> Any:
+    """Return a value that holds what Python has no word for: text that is no UTF-8, a time beyond its years."""
+    kind = one.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _value(one.storage)
+    if pa.types.is_dictionary(kind):
+        return _value(one.dictionary_decode())
+    if pa.types.is_union(kind):
+        codes, positions = union_parts(one)
+        return _value(one.field(kind.type_codes.index(codes[0].as_py())).slice(positions[0].as_py(), 1))
+    if pa.types.is_struct(kind):
+        fields = ((field.name, _value(one.field(at))) for at, field in enumerate(kind))
+        return {name: value for name, value in fields if value is not None}
+    if pa.types.is_map(kind):
+        first, last = one.offsets.to_pylist()
+        pairs = ((_value(one.keys.slice(at, 1)), _value(one.items.slice(at, 1))) for at in range(first, last))
+        return {str(key): value for key, value in pairs if value is not None}
+    if pa.types.is_nested(kind):
+        elements = one.flatten()
+        return [_value(elements.slice(at, 1)) for at in range(len(elements))]
+    if pa.types.is_temporal(kind):
+        return str(one.view(pa.int32() if kind.bit_width == 32 else pa.int64())[0])
+    return _json(one.cast(pa.binary()).to_pylist()[0])
 
 
 def _json(value: Any) -> Any:

@@ -116,7 +116,7 @@ class StreamLayout:
         if fault is not None:
             return self._reject(rows, dict.fromkeys(range(rows.num_rows), fault), laid)
         typed = self._typed(rows, batch)
-        bad = self._bad_records(typed)
+        bad = self._bad_records(typed, rows)
         self._tell_faults(typed, rows, laid)
         if bad:
             self._reject(rows, bad, laid)
@@ -132,6 +132,10 @@ class StreamLayout:
             self._assemble(typed, batch, sequence, moment, laid)
         return laid
 
+    def expect_deletes(self) -> None:
+        """Let the stream's table have `_sdc_deleted_at` from now on (R55, R70)."""
+        self.tables[self.plan.table].place(DELETED_AT, "date")
+
     def _typed(self, rows: pa.RecordBatch, batch: Batch) -> list[TypedRows]:
         if batch.kind == "delete":
             rows = rows.select([name for name in rows.schema.names if name in self.plan.key])
@@ -139,13 +143,14 @@ class StreamLayout:
 
     # --- what cannot be loaded -----------------------------------------------------------------------------------
 
-    def _bad_records(self, typed: Sequence[TypedRows]) -> dict[int, str]:
+    def _bad_records(self, typed: Sequence[TypedRows], rows: pa.RecordBatch) -> dict[int, str]:
         """Return the position and the first reason of each record that must be rejected."""
         bad: dict[int, str] = {}
         top = typed[0]
-        for name in self.key:
-            wanted = self._wanted_key_type(name, top)
-            for index, reason in bad_keys(name, top, wanted, self.rules):
+        for source, name in zip(self.plan.key, self.key, strict=True):
+            at = rows.schema.get_field_index(source)
+            field = None if at < 0 else rows.column(at)
+            for index, reason in bad_keys(name, top, field, self._wanted_key_type(name, top), self.rules):
                 bad.setdefault(index, reason)
         for table in typed:
             for index, reason in self._out_of_range(table):
@@ -161,10 +166,7 @@ class StreamLayout:
         stored = self.tables.get(self.plan.table)
         if self.version is None and stored is not None and stored.stored and self.keyed:
             return stored.type_of(stored.key_column(name))
-        found = key_type(top.named(name, self.rules))
-        if found is not None:
-            return self._key_types.setdefault(name, found)
-        return self._key_types.get(name)
+        return self._key_types.get(name) or key_type(top.named(name, self.rules))
 
     def _out_of_range(self, table: TypedRows) -> Iterator[tuple[int, str]]:
         for leaf in table.leaves:
@@ -233,6 +235,11 @@ class StreamLayout:
         )
         columns = self.tables.setdefault(self.plan.table, Columns(self.plan.table, self.rules))
         data = self._placed(columns, top.leaves)
+        for name in self.key:
+            # Only now, as no rejected row may settle what a key is.
+            settled = self._wanted_key_type(name, top)
+            if settled is not None:
+                self._key_types[name] = settled
         self._add_times(columns, data, count, batch, moment)
         self._add_system(columns, data, count, moment)
         data[columns.place(SEQUENCE, "integer")] = order
@@ -291,7 +298,7 @@ class StreamLayout:
         return {columns.renamed.get(name, name): array for name, array in data.items()}
 
     def _add_times(self, columns: Columns, data: dict[str, pa.Array], count: int, batch: Batch, moment: Moment) -> None:
-        if self.plan.selected.replication_method == "LOG_BASED" or batch.kind == "delete":
+        if self.plan.selected.method == "LOG_BASED" or batch.kind == "delete":
             deleted = (batch.extracted_at or moment.received_at) if batch.kind == "delete" else None
             data[columns.place(DELETED_AT, "date")] = pa.repeat(pa.scalar(deleted, TIMESTAMP), count)
         if batch.extracted_at is not None:

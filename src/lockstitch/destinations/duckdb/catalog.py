@@ -33,7 +33,7 @@ create table if not exists _lockstitch.columns (
     schema_name varchar not null, table_name varchar not null, column_name varchar not null);
 create table if not exists _lockstitch.generations (
     schema_name varchar not null, table_name varchar not null, version bigint not null,
-    relation_schema varchar not null, relation varchar not null, parent varchar);
+    relation_schema varchar not null, relation varchar not null, parent varchar, key varchar not null);
 """
 
 LEDGER_FIELDS = ("read", "inserted", "updated", "superseded", "rejected", "adjusted", "checksum", "removed", "total")
@@ -124,9 +124,9 @@ def read_ledger(db: duckdb.DuckDBPyConnection, connection: str) -> list[tuple[st
 def read_tables(db: duckdb.DuckDBPyConnection, schema: str) -> list[Table]:
     """Return the schema's tables and the generations of them."""
     generations = {
-        (relation_schema, relation): (table, version, parent)
-        for table, version, relation_schema, relation, parent in db.execute(
-            "select table_name, version, relation_schema, relation, parent from _lockstitch.generations "
+        (relation_schema, relation): (table, version, parent, key)
+        for table, version, relation_schema, relation, parent, key in db.execute(
+            "select table_name, version, relation_schema, relation, parent, key from _lockstitch.generations "
             "where schema_name = ?",
             [schema],
         ).fetchall()
@@ -155,9 +155,9 @@ def read_tables(db: duckdb.DuckDBPyConnection, schema: str) -> list[Table]:
         place = (relation_schema, relation)
         found = tuple(columns.get(place, ()))
         if place in generations:
-            table, version, parent = generations[place]
+            table, version, parent, key = generations[place]
             own = frozenset(column.name for column in found)
-            tables.append(Table(table, found, (), own, parent, version))
+            tables.append(Table(table, found, tuple(json.loads(key)), own, parent, version))
         elif relation_schema == schema and relation != RULES.rejected_table:
             tables.append(
                 Table(relation, found, key_of(comment), frozenset(ours.get(relation, ())), parents.get(relation))

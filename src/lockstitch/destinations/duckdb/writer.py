@@ -58,7 +58,7 @@ class DuckDBWriter:
     # --- the seam ------------------------------------------------------------------------------------------------
 
     def write(self, step: Step, rows: pa.RecordBatchReader) -> None:
-        self._complete_until(self._index(step))
+        self._complete_until(self._load.position(step))
         target = self._target(step)
         # Among rows of one key and one sequence, of the source's own giving, the later one counts.
         self._db.execute(f"set preserve_insertion_order = {step.guarded}")
@@ -74,9 +74,6 @@ class DuckDBWriter:
         reach("mark written")
         self._db.commit()
         return tuple(self._counts)
-
-    def _index(self, step: Step) -> int:
-        return self._load.steps.index(step, len(self._counts))
 
     def _complete_until(self, index: int) -> None:
         while len(self._counts) < index:
@@ -203,7 +200,7 @@ class DuckDBWriter:
         if step.parent is not None:
             parent = quoted(self._schema, step.parent)
             pairs = " and ".join(f"c.{quoted(own)} = p.{quoted(its)}" for own, its in step.parent_key)
-            came_with = f"select 1 from {parent} p where {pairs} and p.{_SEQUENCE} = c.{_SEQUENCE}"
+            came_with = f"select 1 from {parent} p where {pairs} and {_came_together('p', 'c')}"
             return self._run(f"delete from {generation} c where not exists ({came_with})") if step.parent_key else 0
         if not step.key:
             return 0
@@ -302,8 +299,16 @@ class DuckDBWriter:
         relation = f"_sdc_generation_{uuid.uuid4().hex}"
         self._db.execute(f"create table {quoted(schema, relation)} ({columns})")
         self._db.execute(
-            "insert into _lockstitch.generations values (?, ?, ?, ?, ?, ?)",
-            [self._schema, change.table, change.version, schema, relation, change.parent],
+            "insert into _lockstitch.generations values (?, ?, ?, ?, ?, ?, ?)",
+            [
+                self._schema,
+                change.table,
+                change.version,
+                schema,
+                relation,
+                change.parent,
+                json.dumps(list(change.key)),
+            ],
         )
 
     def _drop_generations(self, table: str) -> None:
@@ -319,6 +324,10 @@ class DuckDBWriter:
                 self._db.execute("delete from _lockstitch.generations where relation = ?", [relation])
 
     def _place(self, table: str, version: int | None) -> str:
+        """Return where a table is; one that this load publishes for the first time still is a generation."""
+        if version is None and not self._exists(self._schema, table):
+            steps = (step for step in self._load.steps if step.table == table and step.action == "publish")
+            version = next((step.version for step in steps), None)
         return quoted(self._schema, table) if version is None else self._generation(table, version)
 
     def _generation(self, table: str, version: int) -> str:
@@ -380,6 +389,11 @@ def _native(kind: ColumnType | None) -> str:
     if kind is None:
         raise AssertionError("a column of the user's own is never made")
     return kind.native
+
+
+def _came_together(parent: str, child: str) -> str:
+    """The condition that rows of a generation came with one record: a sequence of the source's own may come again."""
+    return " and ".join(f"{parent}.{name} = {child}.{name}" for name in (_SEQUENCE, "_sdc_batched_at"))
 
 
 def _equal(left: str, right: str, key: Sequence[str]) -> str:

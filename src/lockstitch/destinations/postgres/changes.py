@@ -53,12 +53,17 @@ class Changes:
                 case CreateTable():
                     self._place(change)
                 case AddColumn() | RenameColumn():
-                    target = _target(change)
-                    if target not in self._hidden:
-                        self._alter(self._relation(target), change)
+                    self._alter_once(change)
                     if isinstance(change, RenameColumn) and change.version is None:
                         state.rename_known_column(self._session, self._schema, change.table, change.old, change.new)
         self._register()
+
+    def _alter_once(self, change: AddColumn | RenameColumn) -> None:
+        target = _target(change)
+        if change.version is not None:
+            self.hidden(*target)
+        elif target not in self._hidden:
+            self._alter(self._relation(target), change)
 
     def _new_table(self, change: CreateTable) -> Relation:
         relation = Relation(STATE, f"table_{secrets.token_hex(8)}")

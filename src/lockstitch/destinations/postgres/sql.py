@@ -177,11 +177,14 @@ def insert_children(
 
 
 def delete_orphans(child: Relation, parent: Relation, pairs: Sequence[tuple[str, str]]) -> str:
-    """Remove from a subtable's generation the rows that came with an older row of their parent."""
-    sequence = quoted(SEQUENCE)
+    """Remove from a subtable's generation the rows that came with an older row of their parent.
+
+    A sequence of the source's own may come again, in another load.
+    """
+    together = [(name, name) for name in (SEQUENCE, "_sdc_batched_at")]
     return (
         f"WITH removed AS (DELETE FROM {child} AS child WHERE NOT EXISTS (SELECT FROM {parent} AS parent"
-        f" WHERE {same_key('child', 'parent', pairs)} AND parent.{sequence} = child.{sequence})"
+        f" WHERE {same_key('child', 'parent', [*pairs, *together])})"
         f" RETURNING 1) SELECT count(*) FROM removed"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lockstitch.core.model import Column, ColumnType, Load, Step, StepCount
+from lockstitch.core.model import Column, Load, Step, StepCount
 from lockstitch.destinations.postgres import catalog, sql, state
 from lockstitch.destinations.postgres.catalog import Stored
 from lockstitch.destinations.postgres.changes import drop_generations, end_stopped_loads
@@ -157,8 +157,6 @@ class Steps:
         key = step.key if key is None else key
         live = self._match_key(step.table, key)
         keeps_missing = step.missing == "mark_deleted" and step.parent is None and key
-        if keeps_missing:
-            live = self._with_deleted_at(live)
         has_own = any(name not in live.table.ours and name not in columns for name in live.names)
         absent = sql.is_absent("stored", source, key) if source is not None and key else "true"
         if keeps_missing:
@@ -186,14 +184,6 @@ class Steps:
         if key:
             self._session.run(f"DELETE FROM {live.relation}", sql.add_key(live.relation, key))
         return self._read_again(table)
-
-    def _with_deleted_at(self, live: Stored) -> Stored:
-        if live.table.column(sql.DELETED_AT) is not None:
-            return live
-        column = Column(sql.DELETED_AT, ColumnType("date", "timestamp with time zone"))
-        self._session.run(sql.add_column(live.relation, column))
-        self._remember_columns(live.table.name, [sql.DELETED_AT])
-        return self._read_again(live.table.name)
 
     # --- parts -----------------------------------------------------------------------------------------------------
 

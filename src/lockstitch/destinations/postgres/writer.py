@@ -50,7 +50,7 @@ class PostgresWriter:
 
     def write(self, step: Step, rows: pa.RecordBatchReader) -> None:
         """Copy rows to where this load alone sees them. May be called several times for a step, with other schemas."""
-        position = self._position(step)
+        position = self.load.position(step)
         columns = _carried(step, rows.schema)
         target = self._rows.get(position)
         if target is None:
@@ -80,14 +80,6 @@ class PostgresWriter:
         reach("mark written")
         self.session.commit()
         return counts
-
-    def _position(self, step: Step) -> int:
-        """Return which of the load's steps is meant: two can be equal, so that the very same one goes first."""
-        steps = self.load.steps
-        same = [at for at, one in enumerate(steps) if one is step] or [
-            at for at, one in enumerate(steps) if one == step
-        ]
-        return same[0]
 
     def _begin_rows(self, position: int, step: Step, columns: Sequence[Column]) -> Rows:
         if step.action == "fill":
