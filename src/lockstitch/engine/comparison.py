@@ -77,8 +77,10 @@ class Comparison:
                 sequence += message.rows.num_rows
                 for one in laid.tables:
                     self._put(f"expected_{self._place(one.columns.name)}", self._known(one.columns.name, one.rows))
+        by_table = {layout.plan.table: layout for layout in layouts.values()}
         for table in sorted(self._tables.values(), key=lambda table: table.parent is not None):
-            self._keep_last(table)
+            layout = by_table.get(table.parent or table.name)
+            self._keep_last(table, layout.parent_key(table.name) if layout is not None else ())
 
     def _known(self, table: str, rows: pa.RecordBatch) -> pa.RecordBatch:
         """A column that the table lacks would be a change found by its value being lost; name it so."""
@@ -93,15 +95,13 @@ class Comparison:
             if top in (table.name, table.parent):
                 self._db.execute(f"delete from expected_{at}")
 
-    def _keep_last(self, table: Table) -> None:
+    def _keep_last(self, table: Table, parent_key: Sequence[tuple[str, str]]) -> None:
         """Leave what an upsert leaves: the last row of each key, and the subtable rows that came with it."""
         at = self._place(table.name)
         if table.parent is not None and table.parent in self._tables and table.key:
-            parent = self._tables[table.parent]
-            pairs = " and ".join(f"p.{_quoted(name)} = t.{_quoted('_sdc_source_key_' + name)}" for name in parent.key)
-            came_with = (
-                f"select 1 from expected_{self._place(parent.name)} p where {pairs} and p.{_SEQUENCE} = t.{_SEQUENCE}"
-            )
+            pairs = " and ".join(f"p.{_quoted(its)} = t.{_quoted(own)}" for own, its in parent_key)
+            parent = f"expected_{self._place(table.parent)}"
+            came_with = f"select 1 from {parent} p where {pairs} and p.{_SEQUENCE} = t.{_SEQUENCE}"
             self._db.execute(f"delete from expected_{at} t where not exists ({came_with})")
         elif table.key:
             key = ", ".join(_quoted(name) for name in table.key)

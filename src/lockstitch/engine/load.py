@@ -227,7 +227,7 @@ class OpenLoad:
         stream = section.stream
         if stream.plan.table not in section.tables:
             return
-        self.changes.extend(stream.forget_keys())
+        self.changes.extend(stream.forget_keys(section.layout))
         action: Action = "upsert" if section.layout.keyed else "append"
         for name in section.names():
             if name in section.tables or (action == "upsert" and name in stream.live):
@@ -276,14 +276,13 @@ class OpenLoad:
         stream = section.stream
         table = (section.generations if action == "fill" else stream.live)[name]
         child = name != stream.plan.table
-        top = stream.live.get(stream.plan.table) or section.generations.get(stream.plan.table)
         step = Step(
             table=name,
             action=action,
             columns=tuple(column for column in table.columns if column.name in table.ours),
             key=section.layout.tables[name].key if action != "append" else (),
             parent=stream.plan.table if child else None,
-            parent_key=_parent_key(table, top) if child and top is not None else (),
+            parent_key=section.layout.parent_key(name) if child else (),
             version=section.version if action in ("fill", "publish") else None,
             guarded=section.guarded,
             missing=section.publish.missing if section.publish is not None else "remove",
@@ -325,14 +324,4 @@ def _renamed(step: Step, renamed: Mapping[str, Mapping[str, str]]) -> Step:
         columns=tuple(replace(column, name=names.get(column.name, column.name)) for column in step.columns),
         key=tuple(names.get(name, name) for name in step.key),
         parent_key=tuple((names.get(own, own), parents.get(its, its)) for own, its in step.parent_key),
-    )
-
-
-def _parent_key(child: Table, top: Table) -> tuple[tuple[str, str], ...]:
-    prefix = "_sdc_source_key_"
-    names = {column.name for column in top.columns}
-    return tuple(
-        (column.name, column.name.removeprefix(prefix))
-        for column in child.columns
-        if column.name.startswith(prefix) and column.name.removeprefix(prefix) in names
     )

@@ -65,10 +65,11 @@ class StreamTables:
         """The version being filled is complete."""
         self.published = self.table_version
         self.filling = None
+        self.layout.publish()
 
-    def forget_keys(self) -> list[Change]:
+    def forget_keys(self, layout: StreamLayout) -> list[Change]:
         """Return the changes that forget stored keys which are not the incoming one (docs/layout.md, R67)."""
-        if self.layout.keyed or self.layout.version is not None:
+        if layout.keyed or layout.decides_key:
             return []
         keyed = [table for table in self.live.values() if table.key]
         self.live.update({table.name: replace(table, key=()) for table in keyed})

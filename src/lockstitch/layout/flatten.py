@@ -68,12 +68,15 @@ def _walk(table: FlatRows, path: tuple[str, ...], array: pa.Array, tables: list[
 
 
 def _walk_field(table: FlatRows, path: tuple[str, ...], objects: pa.Array, index: int, tables: list[FlatRows]) -> None:
-    below = (*path, objects.type.field(index).name)
-    if pa.types.is_union(objects.type.field(index).type):
-        # A union has no nulls of its own to take over the object's: Arrow ends the process where it is asked to.
-        _walk_union(table, below, objects.field(index), objects.is_valid(), tables)
+    """Walk one field of objects, null where its object is: Arrow's own ways end the process for unions and slices."""
+    below, values = (*path, objects.type.field(index).name), objects.field(index)
+    if pa.types.is_union(values.type):
+        _walk_union(table, below, values, objects.is_valid(), tables)
+    elif objects.null_count:
+        places = pc.if_else(objects.is_valid(), pa.arange(0, len(objects)), pa.scalar(None, pa.int64()))
+        _walk(table, below, values.take(places), tables)
     else:
-        _walk(table, below, pc.struct_field(objects, [index]), tables)
+        _walk(table, below, values, tables)
 
 
 def _walk_union(
@@ -130,8 +133,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _walk_list(table: FlatRows, path: tuple[str, ...], array: pa.Array, tables: list[FlatRows]) -> None:
-    array = array.cast(pa.large_list(array.type.value_type))
-    lengths = pc.fill_null(pc.list_value_length(array), 0)
+    lengths = pc.fill_null(pc.list_value_length(array), 0).cast(pa.int64())
     elements = pc.list_flatten(array)
     if len(elements) == 0:
         return

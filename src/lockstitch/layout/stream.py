@@ -72,6 +72,7 @@ class StreamLayout:
         self.plan = plan
         self.rules = rules
         self.version = version
+        self.published = False
         self.key = tuple(canonical(name, rules.column_name) for name in plan.key)
         self.tables: dict[str, Columns] = {}
         self._key_types: dict[str, StitchType] = {}
@@ -98,9 +99,41 @@ class StreamLayout:
     def keyed(self) -> bool:
         """Whether rows replace stored ones of their key: the stream has a key, and its table keeps the same (R67)."""
         stored = self.tables.get(self.plan.table)
-        if self.version is not None or stored is None:
+        if stored is None or self.decides_key:
             return bool(self.key)
         return bool(self.key) and stored.has_key(self.key)
+
+    @property
+    def decides_key(self) -> bool:
+        """Whether the table gets the stream's key with these rows: those of a version, until one is published empty."""
+        return self.version is not None and (not self.published or bool(self._key_types) or not self.key)
+
+    def publish(self) -> None:
+        """The version is complete: what comes now are increments. Without rows the table keeps its key."""
+        self.published = True
+        columns = self.tables.get(self.plan.table)
+        if columns is not None and not self._key_types and columns.has_key(self.key):
+            for name in self.key:
+                stitch = columns.type_of(columns.key_column(name))
+                if stitch is not None:
+                    self._key_types[name] = stitch
+
+    def parent_key(self, subtable: str) -> tuple[tuple[str, str], ...]:
+        """Pair the columns of a subtable that hold its parent's key with that key's columns; () without a key.
+
+        Both may have been split, and at different times: values of one type belong together.
+        """
+        top, child = self.tables.get(self.plan.table), self.tables.get(subtable)
+        if top is None or child is None:
+            return ()
+        found: list[tuple[str, str]] = []
+        for name in self.key:
+            its = top.key_column(name)
+            stitch = top.type_of(its)
+            own = child.find(f"_sdc_source_key_{name}", stitch) if stitch is not None else None
+            if its is not None and own is not None:
+                found.append((own, its))
+        return tuple(found)
 
     def begin_load(self) -> None:
         """From here on a column that is left out is reported again, once a load."""
@@ -255,6 +288,8 @@ class StreamLayout:
     def _key_columns(self, columns: Columns) -> dict[str, str]:
         """Return the column of each key field, and make them the table's key where it is only now being made."""
         if not self.key:
+            if self.version is not None:
+                columns.key = ()
             return {GENERATED_KEY: GENERATED_KEY}
         if self.version is None and columns.stored and self.keyed:
             return {name: columns.key_column(name) or name for name in self.key}

@@ -62,8 +62,10 @@ def typed_tables(
     """Type and name the leaves of all tables. A subtable that cannot be loaded comes as a fault, without leaves."""
     typed: list[TypedRows] = []
     refused: list[tuple[str, ...]] = []
+    spelled = {fold(name, rules): name for name in known}
     for rows in flat:
         name = table_name((top, *rows.path), rules) if rows.path else top
+        name = spelled.setdefault(fold(name, rules), name)
         if any(rows.path[: len(path)] == path for path in refused):
             continue
         fault = _subtable_fault(name, key, rules) if rows.path else None

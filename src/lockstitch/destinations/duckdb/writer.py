@@ -118,10 +118,15 @@ class DuckDBWriter:
         )
 
     def _is_fresh(self, step: Step) -> bool:
-        """Tell whether the load has made the table, and this is the first step for it."""
-        created = (one for one in self._load.changes if isinstance(one, CreateTable) and one.version is None)
+        """Tell whether the load has made the table, and this is the first step for it.
+
+        The rows of a subtable wait where the upsert of their parents may ignore some of them.
+        """
+        created = {one.table for one in self._load.changes if isinstance(one, CreateTable) and one.version is None}
         earlier = self._load.steps[: len(self._counts)]
-        return any(one.table == step.table for one in created) and not any(one.table == step.table for one in earlier)
+        if step.table not in created or any(one.table == step.table for one in earlier):
+            return False
+        return not step.guarded or step.parent is None or step.parent in created
 
     # --- steps ---------------------------------------------------------------------------------------------------
 
@@ -164,8 +169,7 @@ class DuckDBWriter:
             return StepCount(inserted=self._written, total=self._count(table))
         stage = self._stage(step)
         carried = self._carry(step, table, "")
-        if step.missing == "mark_deleted" and step.key and step.parent is None:
-            self._keep_missing(step, table, stage)
+        self._keep_missing(step, table, stage)
         self._run(f"delete from {table}")
         self._insert(step, table, stage, carried)
         self._set_key(step.table, step.key)
@@ -182,8 +186,7 @@ class DuckDBWriter:
         else:
             table = quoted(self._schema, step.table)
             carried = self._carry(step, table, "")
-            if step.missing == "mark_deleted" and step.key and step.parent is None:
-                self._keep_missing(step, table, generation)
+            self._keep_missing(step, table, generation)
             self._run(f"delete from {table}")
             self._insert(step, table, generation, carried)
             self._db.execute(f"drop table {generation}")
@@ -224,7 +227,9 @@ class DuckDBWriter:
         self._register_table(step.table, step.parent, columns)
 
     def _keep_missing(self, step: Step, table: str, source: str) -> None:
-        """Add to the new content the rows that it lacks, as deleted ones: key and system columns stay."""
+        """Add to the new content the rows that it lacks, as deleted ones: key and system columns stay (R70)."""
+        if step.missing == "remove" or step.parent is not None or not step.key or self._key(step.table) != step.key:
+            return
         kept = ", ".join(f"t.{quoted(name)}" for name in (*step.key, *_SYSTEM))
         names = ", ".join(quoted(name) for name in (*step.key, *_SYSTEM, _DELETED_AT))
         self._db.execute(
@@ -342,6 +347,14 @@ class DuckDBWriter:
         if not found:
             raise AssertionError(f"no generation {version} of {table}")
         return found[0]
+
+    def _key(self, table: str) -> tuple[str, ...]:
+        found = self._db.execute(
+            "select comment from duckdb_tables() where schema_name = ? and table_name = ? "
+            "and database_name = current_database()",
+            [self._schema, table],
+        ).fetchall()
+        return catalog.key_of(found[0][0] if found else None)
 
     def _set_key(self, table: str, key: Sequence[str]) -> None:
         comment = "null" if not key else "'" + json.dumps({"primary_keys": list(key)}).replace("'", "''") + "'"

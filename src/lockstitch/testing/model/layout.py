@@ -111,6 +111,8 @@ class LayoutModel:
         new = self._top(state, state.generation)
         state.tables, state.generation = state.generation, {}
         state.published, state.filling = message.number, None
+        if message.missing == "mark_deleted" and old.key:
+            new.make("_sdc_deleted_at", "date")
         if not new.rows:
             new.key, new.key_types = old.key, old.key_types
         if message.missing == "mark_deleted" and new.key and new.key == old.key:
