@@ -117,6 +117,17 @@ def test_verify_compares_with_the_dumps(heap: Site) -> None:
     assert "7" in users_["missing"]["examples"][0]
 
 
+def test_verify_finds_a_lost_table(heap: Site) -> None:
+    import duckdb
+
+    heap.call("run")
+    with duckdb.connect(str(heap.folder / "warehouse.duckdb")) as db:
+        db.execute("drop table heap.users")
+    done = heap.call("verify")
+    assert done.code == 3
+    assert "users     source     0  100 missing (the table is not there)" in done.out.splitlines()
+
+
 def test_a_reset_table_is_replaced(heap: Site) -> None:
     heap.call("run")
     add_increment(heap)

@@ -81,6 +81,22 @@ def test_verify_holds_after_a_run(site: Site) -> None:
     ]
 
 
+def test_verify_before_the_first_run_makes_nothing(site: Site) -> None:
+    site.call("verify")
+    assert not (site.folder / "warehouse.duckdb").exists()
+
+
+def test_verify_finds_a_lost_table(site: Site) -> None:
+    import duckdb
+
+    site.call("run")
+    with duckdb.connect(str(site.folder / "warehouse.duckdb")) as db:
+        db.execute("drop table things.things")
+    done = site.call("verify")
+    assert done.code == 3
+    assert "things  ledger     0  4 rows expected (the table is not there)" in done.out.splitlines()
+
+
 def test_verify_finds_a_lost_row(site: Site) -> None:
     import duckdb
 

@@ -401,6 +401,12 @@ TYPES = [
         {"orders": [{"id": 1, "a__st": "x"}, {"id": 2, "a__bi": 5}, {"id": 3}]},
         duckdb={"orders": [{"id": 1, "a__st": "x"}, {"id": 2, "a": 5}, {"id": 3}]},
     ),
+    Example(
+        "R33",
+        [rows(id=[1, 2], a=union([pa.timestamp("us"), pa.int64(), pa.timestamp("ns")], (0, 7), (1, 5)))],
+        {"orders": [{"id": 1, "a__ti": 7}, {"id": 2, "a__bi": 5}]},
+        duckdb={"orders": [{"id": 1, "a": 7}, {"id": 2, "a__bi": 5}]},
+    ),
 ]
 
 NESTING = [
@@ -480,6 +486,12 @@ NESTING = [
         "R40 R42",
         [rows(id=[1], a=pa.array([[[("x", 1)]]], pa.list_(pa.map_(pa.string(), pa.int64()))))],
         {"orders": [{"id": 1}], "orders__a": [{"x": 1}]},
+    ),
+    Example(
+        "R01 R42",
+        [named({"id": [1], "a": [[1]]}), named({"id": [2], "A": [[2]]})],
+        {"orders": [{"id": 1}, {"id": 2}], "orders__a": [{"value": 1}], "orders__A": [{"value": 2}]},
+        duckdb={"orders": [{"id": 1}, {"id": 2}], "orders__a": [{"value": 1}, {"value": 2}]},
     ),
     Example(
         "R46",
@@ -621,6 +633,11 @@ LOADING = [
         {"orders": [{"id": 1, "a": 3}, {"id": 2, "a": 6}]},
     ),
     Example(
+        "R65 R48",
+        [rows(seq=[9], id=[1]), rows(seq=[8], id=[1], a=[[1]])],
+        {"orders": [{"id": 1}], "orders__a": []},
+    ),
+    Example(
         "R66",
         [rows(id=[1, 1]), rows(id=[1])],
         {"orders": [{"id": 1}, {"id": 1}, {"id": 1}]},
@@ -668,6 +685,31 @@ LOADING = [
         "R69",
         [version(1), rows(id=[1]), publish(1), version(2), rows(id=["a"]), publish(2), rows(id=["a", "b"], a=[1, 2])],
         {"orders": [{"id__st": "a", "a": 1}, {"id__st": "b", "a": 2}]},
+    ),
+    Example(
+        "R69 R45",
+        [
+            version(1),
+            rows(id=["x"], a=[[1]]),
+            publish(1),
+            version(2),
+            rows(id=[5], a=[[2]], b=[[3]]),
+            rows(id=[5], a=[[4]], b=[[6]]),
+            publish(2),
+            rows(id=[5], a=[[7]], b=[[8]]),
+        ],
+        {"orders": [{"id__bi": 5}], "orders__a": [{"value": 7}], "orders__b": [{"value": 8}]},
+    ),
+    Example(
+        "R68 R62",
+        [version(1), rows(id=["x"]), publish(1), version(2), publish(2), rows(id=[1])],
+        {"orders": []},
+        [("orders", "Key of another type on id: integer, the table has string; reset the stream to change it")],
+    ),
+    Example(
+        "R69 R70",
+        [version(1), rows(id=["x"]), publish(1), version(2), rows(id=[5]), publish(2, "mark_deleted")],
+        {"orders": [{"id__bi": 5}]},
     ),
     Example(
         "R70",

@@ -39,13 +39,11 @@ class Comparison:
 
     def __init__(self, home: Path, rules: Rules, tables: Sequence[Table]) -> None:
         self._rules = rules
-        self._tables = {table.name: table for table in tables}
+        self._tables: dict[str, Table] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="verify-", dir=home))
         self._db = duckdb.connect(str(self._folder / "scratch.duckdb"), config={"memory_limit": "256MB"})
-        for at, table in enumerate(tables):
-            columns = ", ".join(f"{_quoted(column.name)} {_type(column)}" for column in self._columns(table))
-            self._db.execute(f"create table expected_{at} ({columns}, {_SEQUENCE} BIGINT)")
-            self._db.execute(f"create table found_{at} ({columns})")
+        for table in tables:
+            self._add(table)
 
     def __enter__(self) -> Comparison:
         return self
@@ -53,6 +51,18 @@ class Comparison:
     def __exit__(self, *_: object) -> None:
         self._db.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _add(self, table: Table) -> None:
+        at = len(self._tables)
+        self._tables[table.name] = table
+        columns = [f"{_quoted(column.name)} {_type(column)}" for column in self._columns(table)]
+        self._db.execute(f"create table expected_{at} ({', '.join([*columns, f'{_SEQUENCE} BIGINT'])})")
+        self._db.execute(f"create table found_{at} ({', '.join(columns) or 'none BOOLEAN'})")
+
+    @property
+    def tables(self) -> list[Table]:
+        """Return all tables that are there, and after `expect` also those that should be."""
+        return list(self._tables.values())
 
     def _columns(self, table: Table) -> list[Column]:
         skipped = (*_NOT_COMPARED, *_GENERATED)
@@ -76,6 +86,8 @@ class Comparison:
                 laid = layouts[message.stream].lay_out(message, Moment(datetime.now(UTC), sequence, 0))
                 sequence += message.rows.num_rows
                 for one in laid.tables:
+                    if one.columns.name not in self._tables:
+                        self._add(one.columns.table(None))
                     self._put(f"expected_{self._place(one.columns.name)}", self._known(one.columns.name, one.rows))
         by_table = {layout.plan.table: layout for layout in layouts.values()}
         for table in sorted(self._tables.values(), key=lambda table: table.parent is not None):

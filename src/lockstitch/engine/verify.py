@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from lockstitch.core.model import Lane, LedgerRow, Mark, Message, Plan, StreamPl
 from lockstitch.core.protocols import Destination, Fingerprinted, Source
 from lockstitch.engine.plan import make_plan
 from lockstitch.engine.run import Job
+from lockstitch.layout.names import SEPARATOR
 
 Grade = Literal["source", "ledger", "none"]
 
@@ -45,8 +46,10 @@ class TableVerdict:
 def verify(source: Source, destination: Destination, job: Job) -> Sequence[TableVerdict]:
     """Compare every table of the job with the source up to its mark, or else with the ledger."""
     plan = make_plan(source, destination, connection=job.connection, schema=job.schema, selection=job.selection)
-    destination.open(job.connection, job.schema)
     marks = destination.marks(job.connection)
+    if not marks:
+        return []  # nothing was ever loaded, and opening would make the schema
+    destination.open(job.connection, job.schema)
     tables = [table for table in destination.tables() if table.version is None]
     expected = expected_rows(destination.ledger(job.connection))
     verdicts: list[TableVerdict] = []
@@ -58,6 +61,7 @@ def verify(source: Source, destination: Destination, job: Job) -> Sequence[Table
             verdicts.extend(_by_source(source.fold(lane, mark.cursor), destination, streams, own, job.home))
         else:
             verdicts.extend(_by_ledger(destination, table, mark, expected) for table in own)
+            verdicts.extend(_gone(plan, lane, expected, {table.name for table in tables}))
     return verdicts
 
 
@@ -87,6 +91,15 @@ def _by_ledger(destination: Destination, table: Table, mark: Mark | None, expect
     return TableVerdict(table.name, "ledger", rows, expected[table.name], note)
 
 
+def _gone(plan: Plan, lane: Lane, expected: dict[str, int], there: set[str]) -> Iterator[TableVerdict]:
+    """Tell of tables that loads have filled and that are not there any more."""
+    streams = [plan.streams[name].table for name in lane.streams if name in plan.streams]
+    for name, rows in expected.items():
+        is_own = any(name == top or name.startswith(top + SEPARATOR) for top in streams)
+        if rows and is_own and name not in there:
+            yield TableVerdict(name, "ledger", 0, rows, "the table is not there")
+
+
 def _by_source(
     folded: Iterator[Message],
     destination: Destination,
@@ -98,6 +111,10 @@ def _by_source(
 
     with Comparison(home, destination.rules, tables) as comparison:
         comparison.expect(folded, streams)
-        for table in tables:
-            comparison.find(table, destination.read_back(table.name, comparison.compared(table)))
-            yield comparison.verdict(table)
+        there = {table.name for table in tables}
+        for table in comparison.tables:
+            if table.name in there:
+                comparison.find(table, destination.read_back(table.name, comparison.compared(table)))
+                yield comparison.verdict(table)
+            else:
+                yield replace(comparison.verdict(table), note="the table is not there")

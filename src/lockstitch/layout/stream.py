@@ -320,17 +320,21 @@ class StreamLayout:
 
     def _placed(self, columns: Columns, leaves: Sequence[TypedLeaf]) -> dict[str, pa.Array]:
         """Give each leaf its column. All-null leaves make no column; of several types for one name, text is last."""
-        data: dict[str, pa.Array] = {}
+        bounded = self.rules.types["number"].precision is not None
+        placed: list[TypedLeaf] = []
         for leaf in sorted(leaves, key=lambda leaf: leaf.values.stitch == "string" and _shares_name(leaf, leaves)):
-            array = leaf.values.array
-            if not leaf.carried and columns.find(leaf.name, leaf.values.stitch) is None:
-                continue
-            scale = (
-                array.type.scale if leaf.values.stitch == "number" and self.rules.types["number"].precision else None
-            )
-            name = columns.place(leaf.name, leaf.values.stitch, scale)
-            data[name] = array if name not in data else pc.coalesce(data[name], array)
-        return {columns.renamed.get(name, name): array for name, array in data.items()}
+            stitch = leaf.values.stitch
+            if leaf.carried or columns.find(leaf.name, stitch) is not None:
+                columns.place(
+                    leaf.name, stitch, leaf.values.array.type.scale if bounded and stitch == "number" else None
+                )
+                placed.append(leaf)
+        data: dict[str, pa.Array] = {}
+        for leaf in placed:
+            # Asked only now, as a later leaf may have split the column of an earlier one.
+            name, array = columns.find(leaf.name, leaf.values.stitch) or leaf.name, leaf.values.array
+            data[name] = pc.coalesce(data[name], array) if name in data else array
+        return data
 
     def _add_times(self, columns: Columns, data: dict[str, pa.Array], count: int, batch: Batch, moment: Moment) -> None:
         if self.plan.selected.method == "LOG_BASED" or batch.kind == "delete":

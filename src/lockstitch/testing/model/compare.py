@@ -30,7 +30,7 @@ def differences(model: LayoutModel, destination: Destination) -> list[str]:
     for name in sorted(stored.keys() & expected.keys()):
         parent = stored[name].parent
         if parent is not None and parent in held:
-            found += _children(name, held[name], held[parent])
+            found += _children(name, held[name], held[parent], stored[parent].key)
     return [*found, *_rejects(model, plain(destination.read_back(model.rules.rejected_table)))]
 
 
@@ -76,18 +76,25 @@ def _shown(row: tuple[tuple[str, str], ...]) -> str:
     return ", ".join(f"{name}={value}" for name, value in row if value not in ("None", "null"))
 
 
-def _children(name: str, rows: Sequence[Mapping[str, Any]], parents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Every row of a subtable came with a row of its top table: same key, same number, same version."""
-    keys = [column for column in (rows[0] if rows else ()) if column.startswith(_SOURCE_KEY)]
+def _children(
+    name: str, rows: Sequence[Mapping[str, Any]], parents: Sequence[Mapping[str, Any]], key: Sequence[str]
+) -> Iterator[str]:
+    """Every row of a subtable came with a row of its top table: same key, same number, same version.
+
+    A key that was split has columns of several types, of which a row fills one.
+    """
+    own = [column for column in (rows[0] if rows else ()) if column.startswith(_SOURCE_KEY)]
+    its = key or [column.removeprefix(_SOURCE_KEY) for column in own]
     shared = ("_sdc_sequence", "_sdc_table_version", "_sdc_batched_at", "_sdc_received_at")
-    known = {
-        (tuple(row.get(column.removeprefix(_SOURCE_KEY)) for column in keys), *(row[each] for each in shared))
-        for row in parents
-    }
+
+    def place(row: Mapping[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
+        values = sorted(repr(row[column]) for column in names if row.get(column) is not None)
+        return (*values, *(row[each] for each in shared))
+
+    known = {place(row, its) for row in parents}
     for row in rows:
-        place = (tuple(row[column] for column in keys), *(row[each] for each in shared))
-        if place not in known:
-            yield f"{name}: row without its parent: {place}"
+        if place(row, own) not in known:
+            yield f"{name}: row without its parent: {place(row, own)}"
 
 
 # --- rejects ----------------------------------------------------------------------------------------------------
