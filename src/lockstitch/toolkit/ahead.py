@@ -28,12 +28,13 @@ def in_order(
     *,
     weight: Callable[[T], int],
     at_once: int = 2,
-    most_weight: int = 8 << 20,
+    most_weight: int = 48 << 20,
     patience: float = 120.0,
 ) -> Generator[Iterator[T]]:
     """Yield an iterator of items for each work, in order, while up to `at_once` works run in threads.
 
-    Each holds at most `most_weight` of items that nobody has taken, or one larger item. An error is raised where its
+    Each holds at most `most_weight` of items that nobody has taken, or one larger item: enough for a whole data file of
+    a dump, so that two are decoded at once. An error is raised where its
     item would have come. A work that takes more than `patience` seconds for one item is given up with
     SourceDataError: the decoder loops for ever on some damaged blocks.
     """
