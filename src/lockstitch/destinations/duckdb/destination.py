@@ -25,25 +25,32 @@ if TYPE_CHECKING:
 
 _DATABASE = "_lockstitch_file"
 
+_ANY_LOAD: Mapping[str, int | str] = {"memory_limit": "256MB"}
+#: Where a load only adds rows, nothing needs compacting: looking for it would rewrite what was just written.
+_ADDING_LOAD: Mapping[str, int | str] = {"memory_limit": "128MB", "max_vacuum_tasks": 0}
+
 
 class DuckDB:
-    """A destination in one file. `memory_limit` bounds DuckDB's own memory; beyond it, it works on disk."""
+    """A destination in one file. `memory_limit` bounds DuckDB's own memory; beyond it, it works on disk.
+
+    Without one, a load that only adds rows gets 128 MB and any other 256 MB (docs/performance.md).
+    """
 
     capabilities: ClassVar[Capabilities] = Capabilities(atomic="all", exclusive=True)
     rules: ClassVar[Rules] = RULES
 
-    def __init__(self, path: str | Path, memory_limit: str = "256MB") -> None:
+    def __init__(self, path: str | Path, memory_limit: str | None = None) -> None:
         self.path = Path(path).expanduser()
         self.schema = ""
         self._memory_limit = memory_limit
 
     @contextmanager
-    def _file(self, settings: Mapping[str, int] | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+    def _file(self, settings: Mapping[str, int | str] = _ANY_LOAD) -> Generator[duckdb.DuckDBPyConnection]:
         config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": self._memory_limit,
             "preserve_insertion_order": "false",
             "temp_directory": f"{self.path}.tmp",
-            **(settings or {}),
+            **settings,
+            **({"memory_limit": self._memory_limit} if self._memory_limit else {}),
         }
         with held(self.path), translated(self.path):
             self._make()
@@ -70,7 +77,7 @@ class DuckDB:
         new.rename(real)
 
     @contextmanager
-    def _transaction(self, settings: Mapping[str, int] | None = None) -> Generator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, settings: Mapping[str, int | str] = _ANY_LOAD) -> Generator[duckdb.DuckDBPyConnection]:
         """Everything inside is one transaction, rolled back unless it is committed inside."""
         with self._file(settings) as db:
             db.begin()
@@ -100,9 +107,8 @@ class DuckDB:
     def begin(self, load: Load, after: Mark | None) -> Generator[Writer]:
         from lockstitch.destinations.duckdb.writer import DuckDBWriter
 
-        # Where a load only adds rows, nothing needs compacting: looking for it would rewrite what was just written.
         adds_only = all(step.action in ("append", "fill", "publish") for step in load.steps)
-        with self._transaction({"max_vacuum_tasks": 0} if adds_only else {}) as db:
+        with self._transaction(_ADDING_LOAD if adds_only else _ANY_LOAD) as db:
             self._refuse_superseded(db, load.connection, load.lane, after)
             yield DuckDBWriter(db, self.schema, load)
 

@@ -20,8 +20,8 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
 
     #: The database file; it is made where it does not exist.
     path: str
-    #: DuckDB's own memory for one commit; more rows are sorted and joined on disk.
-    memory_limit: str = "256MB"
+    #: DuckDB's own memory for one commit; more rows are sorted and joined on disk. Without it, what suits the load.
+    memory_limit: str | None = None
 
 
 def open_destination(properties: Properties) -> Destination:
