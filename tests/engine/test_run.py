@@ -283,6 +283,16 @@ def test_a_first_fill_without_versions_goes_on_after_a_failure(house: House):
     assert house.rows(columns="name") == [("a",), ("b",), ("c",)]
 
 
+def test_a_version_that_was_begun_before_a_reset_begins_empty_after_it(house: House):
+    begun = [Version("orders", 5), batch({"name": "a", "tags": [1]}), Checkpoint(1)]
+    house.run(Scripted([*begun, SourceDataError("the file is cut", hint="-")], ()))
+    reset(Scripted(begun, ()), house.destination(), house.job(), "orders")
+    house.run(Scripted([*begun, batch({"name": "b"}), Publish("orders", 5), Checkpoint(2)], ()), rows=1)
+    assert house.rows(columns="name") == [("a",), ("b",)]
+    assert house.rows("orders__tags", "value") == [(1,)]
+    assert house.query("select count(*) from _lockstitch.generations") == [(0,)]
+
+
 def test_a_reset_of_a_stream_that_is_empty_now_empties_the_table(house: House):
     house.run(Scripted(unversioned("a"), ()))
     reset(Scripted(unversioned("a"), ()), house.destination(), house.job(), "orders")

@@ -202,7 +202,11 @@ class LaneRun:
 
             plan = self.run.plan.streams[name]
             version = self.versions.get(name, 0)
-            tables = StreamTables.of(plan, self.run.destination.rules, self.run.tables(), max(version, 0))
+            stored = self.run.tables()
+            if self.from_beginning:
+                # All rows come again: what was left of an unfinished version would double those without a key.
+                stored = [table for table in stored if table.version is None]
+            tables = StreamTables.of(plan, self.run.destination.rules, stored, max(version, 0))
             self.streams[name] = tables
             if version < 0:
                 self._begin(tables, -version, shown=0)

@@ -298,7 +298,7 @@ class DuckDBWriter:
             self._register_table(change.table, change.parent, names)
             self._set_key(change.table, change.key)
             return
-        self._drop_generations(change.table)
+        self._drop_generations(change.table, anew=change.version)
         # DuckDB cannot move a table to another schema, so what is to become the table waits in the table's own schema.
         schema = "_lockstitch" if self._exists(self._schema, change.table) else self._schema
         relation = f"_sdc_generation_{uuid.uuid4().hex}"
@@ -316,15 +316,18 @@ class DuckDBWriter:
             ],
         )
 
-    def _drop_generations(self, table: str) -> None:
-        """Remove the generations of a table, and of its subtables, that this load does not name: nobody fills them."""
+    def _drop_generations(self, table: str, anew: int | None = None) -> None:
+        """Remove the generations of a table, and of its subtables, that this load does not name: nobody fills them.
+
+        That of the version `anew` goes too: it is about to be made again.
+        """
         known = self._db.execute(
             "select relation_schema, relation, version from _lockstitch.generations "
             "where schema_name = ? and ? in (table_name, parent)",
             [self._schema, table],
         ).fetchall()
         for schema, relation, version in known:
-            if version not in self._named_versions:
+            if version not in self._named_versions or version == anew:
                 self._db.execute(f"drop table {quoted(schema, relation)}")
                 self._db.execute("delete from _lockstitch.generations where relation = ?", [relation])
 

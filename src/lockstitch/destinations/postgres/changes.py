@@ -82,7 +82,7 @@ class Changes:
     def _place(self, change: CreateTable) -> None:
         relation = self.hidden(change.table, change.version)
         if change.version is not None:
-            drop_generations(self._session, self._schema, change.table, self._load)
+            drop_generations(self._session, self._schema, change.table, self._load, anew=change.version)
             add_generation(self._session, self._schema, change, relation)
             return
         place = Relation(self._schema, change.table)
@@ -160,8 +160,11 @@ def add_generation(session: Session, schema: str, change: CreateTable, relation:
     )
 
 
-def drop_generations(session: Session, schema: str, table: str, load: Load) -> None:
-    """Drop the generations of a table and its subtables that the load does not name: newer ones have come instead."""
+def drop_generations(session: Session, schema: str, table: str, load: Load, *, anew: int | None = None) -> None:
+    """Drop the generations of a table and its subtables that the load does not name: newer ones have come instead.
+
+    That of the version `anew` goes too: it is being made again.
+    """
     named = {step.version for step in load.steps} | {_target(change)[1] for change in load.changes}
     rows = session.rows(
         "DELETE FROM _lockstitch.generations AS generation WHERE schema_name = $1"
@@ -171,7 +174,7 @@ def drop_generations(session: Session, schema: str, table: str, load: Load) -> N
         " RETURNING relation",
         schema,
         table,
-        json.dumps(sorted(version for version in named if version is not None)),
+        json.dumps(sorted(version for version in named if version not in (None, anew))),
     )
     for (name,) in rows:
         relation = Relation(STATE, name)

@@ -135,6 +135,12 @@ class GenerationsContract:
         shop.load((_publish(second), []))
         assert shop.tuples("orders", "id", "name") == [(2, "II")]
 
+    def test_a_generation_that_is_created_again_begins_empty(self, shop: Shop, stored: CreateTable) -> None:
+        table = _generation(shop)
+        shop.load((_fill(table), [shop.row(id=1, name="old")]), changes=[table])
+        shop.load((_fill(table), [shop.row(id=2, name="new")]), (_publish(table), []), changes=[table])
+        assert shop.tuples("orders", "id", "name") == [(2, "new")]
+
     def test_generations_of_one_version_begun_and_published_in_turn(self, shop: Shop) -> None:
         """A log lane's snapshots: every table's version has the same number."""
         columns = shop.columns({"id": "integer"})
