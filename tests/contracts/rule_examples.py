@@ -105,6 +105,15 @@ NAMES = [
         [("orders", "Column name 日本 has no characters that X allows")],
     ),
     Example(
+        "R04",
+        [named({"id": [1, 2], "日本": [1, 1], "!": [1, 1]})],
+        {"orders": [{"id": 1}, {"id": 2}]},
+        [
+            ("orders", "Column name 日本 has no characters that X allows"),
+            ("orders", "Column name ! has no characters that X allows"),
+        ],
+    ),
+    Example(
         "R05",
         [named({"id": [1, 2, 3], "a": [1, 2, None], "a!": [1, None, 3]})],
         {"orders": [{"id": 2, "a": 2}, {"id": 3, "a": 3}]},

@@ -230,7 +230,7 @@ class StreamLayout:
         """Report each column (or subtable) that is left out, once a load, with the first record that carries it."""
         for table in typed:
             for fault in table.faults:
-                told = (fault.table, fault.name or "")
+                told = (fault.table, fault.reason)
                 if told not in self._told:
                     self._told.add(told)
                     record = self._record(rows, table.record_of(fault.first))
