@@ -207,6 +207,7 @@ class OpenLoad:
             self.sections.remove(section)
             for name, rows in section.tables.items():
                 self._count(name, superseded=rows.count)
+                rows.finish({}, distinct=False)
                 rows.discard()
 
     def _plan_section(self, section: _Section) -> None:
