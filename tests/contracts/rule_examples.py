@@ -710,6 +710,20 @@ LOADING = [
         {"orders": [{"id__bi": 5}], "orders__a": [{"value": 7}], "orders__b": [{"value": 8}]},
     ),
     Example(
+        "R68",
+        [
+            version(1),
+            rows(id=[1]),
+            publish(1),
+            version(2),
+            rows(id=[8], late=[1]),
+            version(1),
+            rows(id=[2]),
+            publish(1),
+        ],
+        {"orders": [{"id": 1}, {"id": 2}]},
+    ),
+    Example(
         "R68 R62",
         [version(1), rows(id=["x"]), publish(1), version(2), publish(2), rows(id=[1])],
         {"orders": []},

@@ -75,9 +75,9 @@ class LaneRun:
                 self._take_batch(message)
             case Version(stream, number):
                 tables = self._stream(stream)
-                if tables.filling is None and tables.published == number:
-                    return  # more rows of the version that is published already
-                if tables.filling != number:
+                if tables.published == number:
+                    tables.give_up()  # what comes now are increments of the version that is published already
+                elif tables.filling != number:
                     self._begin(tables, number, shown=number)
             case Publish(stream, number):
                 tables = self._stream(stream)

@@ -197,12 +197,11 @@ class OpenLoad:
         )
 
     def _leave_out_superseded(self) -> None:
-        """Discard the rows of versions that ended without a Publish when another began (docs/layout.md, R68)."""
-        last = {id(section.stream): section.version for section in self.sections if section.version is not None}
+        """Discard the rows of versions that were given up, without a Publish, for another one (docs/layout.md, R68)."""
         published = {(id(one.stream), one.version) for one in self.sections if one.publish is not None}
         for section in list(self.sections):
-            stream = id(section.stream)
-            if section.version in (None, last.get(stream)) or (stream, section.version) in published:
+            stream = section.stream
+            if section.version in (None, stream.filling) or (id(stream), section.version) in published:
                 continue
             self.sections.remove(section)
             for name, rows in section.tables.items():

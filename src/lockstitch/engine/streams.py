@@ -61,6 +61,12 @@ class StreamTables:
         laid = self.layout.tables
         return {**self.live, **{name: made.table(self.live.get(name)) for name, made in laid.items() if made.used}}
 
+    def give_up(self) -> None:
+        """The version being filled, if there is one, will not be published: rows belong to the tables again."""
+        if self.filling is not None:
+            self.filling, self.generations = None, {}
+            self._lay_out_anew(self.foreseen)
+
     def publish(self) -> None:
         """The version being filled is complete."""
         self.published = self.table_version

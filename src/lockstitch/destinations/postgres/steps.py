@@ -155,8 +155,9 @@ class Steps:
         With columns of the user's own the rows are merged by key, so that those keep their values.
         """
         key = step.key if key is None else key
+        same_key = set(self._live[step.table].table.key) == set(key)
+        keeps_missing = step.missing == "mark_deleted" and step.parent is None and key and same_key
         live = self._match_key(step.table, key)
-        keeps_missing = step.missing == "mark_deleted" and step.parent is None and key
         has_own = any(name not in live.table.ours and name not in columns for name in live.names)
         absent = sql.is_absent("stored", source, key) if source is not None and key else "true"
         if keeps_missing:

@@ -223,6 +223,14 @@ class GenerationsContract:
         sequences = dict(shop.tuples("orders", "id", "_sdc_sequence"))
         assert sequences[1] == 1
 
+    def test_mark_deleted_over_a_table_without_a_key_leaves_the_version_alone(self, shop: Shop) -> None:
+        plain = CreateTable("orders", shop.columns({"id": "integer", "name": "string"}))
+        shop.load((Step("orders", "append", plain.columns), [shop.row(id=1, name="one")]), changes=[plain])
+        table = CreateTable("orders", plain.columns, ("id",), version=VERSION)
+        step = Step("orders", "publish", table.columns, ("id",), version=VERSION, missing="mark_deleted")
+        shop.load((_fill(table), [shop.row(id=2, name="two")]), (step, []), changes=[table])
+        assert shop.tuples("orders", "id", "name") == [(2, "two")]
+
     def test_mark_deleted_keeps_the_time_of_an_earlier_delete(self, shop: Shop, stored: CreateTable) -> None:
         upsert = Step("orders", "upsert", stored.columns, ("id",))
         shop.load((upsert, [shop.row(id=1, _sdc_deleted_at=THEN)]))
