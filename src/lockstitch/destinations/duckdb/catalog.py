@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lockstitch.core.errors import AccessError
-from lockstitch.core.model import Column, ColumnType, LedgerRow, Mark, Table
+from lockstitch.core.model import Column, ColumnType, LedgerRow, Mark, Step, Table
 from lockstitch.destinations.duckdb.rules import RULES
 
 if TYPE_CHECKING:
@@ -163,6 +163,62 @@ def read_tables(db: duckdb.DuckDBPyConnection, schema: str) -> list[Table]:
                 Table(relation, found, key_of(comment), frozenset(ours.get(relation, ())), parents.get(relation))
             )
     return tables
+
+
+def exists(db: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    found = db.execute(
+        "select 1 from duckdb_tables() where schema_name = ? and lower(table_name) = lower(?) "
+        "and database_name = current_database()",
+        [schema, table],
+    ).fetchall()
+    return bool(found)
+
+
+def users_columns(db: duckdb.DuckDBPyConnection, schema: str, step: Step) -> list[str]:
+    """Return the columns of a step's table that no load of ours has written, nor this step will."""
+    written = db.execute(
+        "select column_name from _lockstitch.columns where schema_name = ? and table_name = ?", [schema, step.table]
+    ).fetchall()
+    ours = {row[0].casefold() for row in written} | {column.name.casefold() for column in step.columns if column.type}
+    found = db.execute(
+        "select column_name from duckdb_columns() where schema_name = ? and table_name = ? "
+        "and database_name = current_database()",
+        [schema, step.table],
+    ).fetchall()
+    return [row[0] for row in found if row[0].casefold() not in ours]
+
+
+def register_table(
+    db: duckdb.DuckDBPyConnection, schema: str, table: str, parent: str | None, columns: Sequence[str]
+) -> None:
+    """Remember a table that a load has made, and nothing of one of that name before it."""
+    for name in ("tables", "columns"):
+        db.execute(f"delete from _lockstitch.{name} where schema_name = ? and table_name = ?", [schema, table])
+    db.execute("insert into _lockstitch.tables values (?, ?, ?)", [schema, table, parent])
+    register_columns(db, schema, table, columns)
+
+
+def register_columns(db: duckdb.DuckDBPyConnection, schema: str, table: str, columns: Sequence[str]) -> None:
+    """Remember columns that loads of ours write."""
+    db.execute(
+        "insert into _lockstitch.columns select ?, ?, name from (select unnest(?::varchar[]) as name) "
+        "where name not in (select column_name from _lockstitch.columns where schema_name = ? and table_name = ?)",
+        [schema, table, list(columns), schema, table],
+    )
+
+
+def read_key(db: duckdb.DuckDBPyConnection, schema: str, table: str) -> tuple[str, ...]:
+    found = db.execute(
+        "select comment from duckdb_tables() where schema_name = ? and table_name = ? "
+        "and database_name = current_database()",
+        [schema, table],
+    ).fetchall()
+    return key_of(found[0][0] if found else None)
+
+
+def write_key(db: duckdb.DuckDBPyConnection, schema: str, table: str, key: Sequence[str]) -> None:
+    comment = "null" if not key else "'" + json.dumps({"primary_keys": list(key)}).replace("'", "''") + "'"
+    db.execute(f"comment on table {quoted(schema, table)} is {comment}")
 
 
 def key_of(comment: str | None) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ class DuckDBWriter:
 
     def _complete(self, step: Step) -> StepCount:
         if step.version is None and step.table != RULES.rejected_table:
-            self._register_columns(step.table, [column.name for column in step.columns])
+            catalog.register_columns(self._db, self._schema, step.table, [column.name for column in step.columns])
         match step.action:
             case "append" | "fill":
                 return StepCount(inserted=self._written)
@@ -172,7 +172,7 @@ class DuckDBWriter:
         self._keep_missing(step, table, stage)
         self._run(f"delete from {table}")
         self._insert(step, table, stage, carried)
-        self._set_key(step.table, step.key)
+        catalog.write_key(self._db, self._schema, step.table, step.key)
         self._drop_generations(step.table)
         total = self._count(table)
         return StepCount(inserted=self._written, total=total)
@@ -181,7 +181,7 @@ class DuckDBWriter:
         assert step.version is not None
         generation = self._generation(step.table, step.version)
         lost = self._drop_older(step, generation)
-        if not self._exists(self._schema, step.table):
+        if not catalog.exists(self._db, self._schema, step.table):
             self._become(step, generation)
         else:
             table = quoted(self._schema, step.table)
@@ -195,7 +195,7 @@ class DuckDBWriter:
             [self._schema, step.table, step.version],
         )
         self._drop_generations(step.table)
-        self._set_key(step.table, step.key)
+        catalog.write_key(self._db, self._schema, step.table, step.key)
         return StepCount(inserted=-lost, ignored=lost, total=self._count(quoted(self._schema, step.table)))
 
     def _drop_older(self, step: Step, generation: str) -> int:
@@ -224,11 +224,16 @@ class DuckDBWriter:
             self._db.execute(f"create table {quoted(self._schema, step.table)} as select * from {generation}")
             self._db.execute(f"drop table {generation}")
         columns = [row[0] for row in self._db.execute(f"describe {quoted(self._schema, step.table)}").fetchall()]
-        self._register_table(step.table, step.parent, columns)
+        catalog.register_table(self._db, self._schema, step.table, step.parent, columns)
 
     def _keep_missing(self, step: Step, table: str, source: str) -> None:
         """Add to the new content the rows that it lacks, as deleted ones: key and system columns stay (R70)."""
-        if step.missing == "remove" or step.parent is not None or not step.key or self._key(step.table) != step.key:
+        if (
+            step.missing == "remove"
+            or step.parent is not None
+            or not step.key
+            or catalog.read_key(self._db, self._schema, step.table) != step.key
+        ):
             return
         kept = ", ".join(f"t.{quoted(name)}" for name in (*step.key, *_SYSTEM))
         names = ", ".join(quoted(name) for name in (*step.key, *_SYSTEM, _DELETED_AT))
@@ -249,28 +254,13 @@ class DuckDBWriter:
         """Set aside the user's own columns of the rows that are about to be replaced; None where there are none."""
         if not step.key or step.parent is not None:
             return None
-        own = self._users_columns(step)
+        own = catalog.users_columns(self._db, self._schema, step)
         if not own:
             return None
         name = quoted(f"_lockstitch_carried_{len(self._counts)}")
         columns = ", ".join(f"t.{quoted(column)}" for column in (*step.key, *own))
         self._db.execute(f"create temp table {name} as select {columns} from {table} t {where}")
         return name
-
-    def _users_columns(self, step: Step) -> list[str]:
-        written = self._db.execute(
-            "select column_name from _lockstitch.columns where schema_name = ? and table_name = ?",
-            [self._schema, step.table],
-        ).fetchall()
-        ours = {row[0].casefold() for row in written} | {
-            column.name.casefold() for column in step.columns if column.type
-        }
-        found = self._db.execute(
-            "select column_name from duckdb_columns() where schema_name = ? and table_name = ? "
-            "and database_name = current_database()",
-            [self._schema, step.table],
-        ).fetchall()
-        return [row[0] for row in found if row[0].casefold() not in ours]
 
     # --- changes -------------------------------------------------------------------------------------------------
 
@@ -282,25 +272,25 @@ class DuckDBWriter:
                 place = self._place(table, version)
                 self._db.execute(f"alter table {place} add column {quoted(column.name)} {_native(column.type)}")
                 if version is None:
-                    self._register_columns(table, [column.name])
+                    catalog.register_columns(self._db, self._schema, table, [column.name])
             case RenameColumn(table, old, new, version):
                 self._db.execute(f"alter table {self._place(table, version)} rename {quoted(old)} to {quoted(new)}")
                 if version is None:
-                    self._register_columns(table, [new])
+                    catalog.register_columns(self._db, self._schema, table, [new])
             case DropKey(table):
-                self._set_key(table, ())
+                catalog.write_key(self._db, self._schema, table, ())
 
     def _create(self, change: CreateTable) -> None:
         names = [column.name for column in change.columns]
         columns = ", ".join(f"{quoted(column.name)} {_native(column.type)}" for column in change.columns)
         if change.version is None:
             self._db.execute(f"create table {quoted(self._schema, change.table)} ({columns})")
-            self._register_table(change.table, change.parent, names)
-            self._set_key(change.table, change.key)
+            catalog.register_table(self._db, self._schema, change.table, change.parent, names)
+            catalog.write_key(self._db, self._schema, change.table, change.key)
             return
         self._drop_generations(change.table, anew=change.version)
         # DuckDB cannot move a table to another schema, so what is to become the table waits in the table's own schema.
-        schema = "_lockstitch" if self._exists(self._schema, change.table) else self._schema
+        schema = "_lockstitch" if catalog.exists(self._db, self._schema, change.table) else self._schema
         relation = f"_sdc_generation_{uuid.uuid4().hex}"
         self._db.execute(f"create table {quoted(schema, relation)} ({columns})")
         self._db.execute(
@@ -333,7 +323,7 @@ class DuckDBWriter:
 
     def _place(self, table: str, version: int | None) -> str:
         """Return where a table is; one that this load publishes for the first time still is a generation."""
-        if version is None and not self._exists(self._schema, table):
+        if version is None and not catalog.exists(self._db, self._schema, table):
             steps = (step for step in self._load.steps if step.table == table and step.action == "publish")
             version = next((step.version for step in steps), None)
         return quoted(self._schema, table) if version is None else self._generation(table, version)
@@ -351,43 +341,7 @@ class DuckDBWriter:
             raise AssertionError(f"no generation {version} of {table}")
         return found[0]
 
-    def _key(self, table: str) -> tuple[str, ...]:
-        found = self._db.execute(
-            "select comment from duckdb_tables() where schema_name = ? and table_name = ? "
-            "and database_name = current_database()",
-            [self._schema, table],
-        ).fetchall()
-        return catalog.key_of(found[0][0] if found else None)
-
-    def _set_key(self, table: str, key: Sequence[str]) -> None:
-        comment = "null" if not key else "'" + json.dumps({"primary_keys": list(key)}).replace("'", "''") + "'"
-        self._db.execute(f"comment on table {quoted(self._schema, table)} is {comment}")
-
-    def _register_table(self, table: str, parent: str | None, columns: Sequence[str]) -> None:
-        for name in ("tables", "columns"):
-            self._db.execute(
-                f"delete from _lockstitch.{name} where schema_name = ? and table_name = ?", [self._schema, table]
-            )
-        self._db.execute("insert into _lockstitch.tables values (?, ?, ?)", [self._schema, table, parent])
-        self._register_columns(table, columns)
-
-    def _register_columns(self, table: str, columns: Sequence[str]) -> None:
-        self._db.execute(
-            "insert into _lockstitch.columns select ?, ?, name from (select unnest(?::varchar[]) as name) "
-            "where name not in (select column_name from _lockstitch.columns where schema_name = ? and table_name = ?)",
-            [self._schema, table, list(columns), self._schema, table],
-        )
-
     # --- small questions -----------------------------------------------------------------------------------------
-
-    def _exists(self, schema: str, table: str) -> bool:
-        return bool(
-            self._value(
-                "select count(*) from duckdb_tables() where schema_name = ? and lower(table_name) = lower(?) "
-                "and database_name = current_database()",
-                [schema, table],
-            )
-        )
 
     def _count(self, table: str) -> int:
         return self._value(f"select count(*) from {table}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -29,8 +30,7 @@ def open_bucket(properties: Properties, spool: Callable[[], Path]) -> ObjectStor
     aws = Aws(properties.endpoint_url, properties.aws_region)
     keys: KeySource = ambient_keys
     if properties.aws_access_key_id is not None and properties.aws_secret_access_key is not None:
-        given = Keys(properties.aws_access_key_id, properties.aws_secret_access_key)
-        keys = lambda: given  # noqa: E731
+        keys = partial(Keys, properties.aws_access_key_id, properties.aws_secret_access_key)
     chain = [
         Role(account_id.replace("-", ""), role_name, external_id)
         for account_id, role_name, external_id in (
