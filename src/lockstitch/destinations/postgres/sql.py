@@ -106,6 +106,16 @@ def add_key_to_latest(relation: Relation, key: Sequence[str]) -> str:
     return f"DO {literal(body)}"
 
 
+def pages_of(relation: Relation) -> str:
+    """Tell how many pages the relation has."""
+    return f"SELECT pg_relation_size({literal(str(relation))}) / current_setting('block_size')::int"
+
+
+def count_from(relation: Relation, page: int) -> str:
+    """Count the rows from a page on. PostgreSQL 13 goes through all others as well."""
+    return f"SELECT count(*) FROM {relation} WHERE ctid >= '({page},0)'"
+
+
 def insert_rows(target: Relation, source: Relation, columns: Sequence[str]) -> str:
     return f"INSERT INTO {target} ({listed(columns)}) SELECT {listed(columns)} FROM {source}"
 

@@ -44,6 +44,8 @@ class PostgresWriter:
     after: Mark | None
     _changes: Changes = field(init=False)
     _rows: dict[int, Rows] = field(default_factory=dict[int, Rows])
+    #: Where the rows of this load begin in each generation that existed before it, by page.
+    _first_pages: dict[Relation, int] = field(default_factory=dict[Relation, int])
 
     def __post_init__(self) -> None:
         self._changes = Changes(self.session, self.schema, self.load)
@@ -79,11 +81,26 @@ class PostgresWriter:
         state.write_mark(self.session, load.connection, load.lane, mark)
         reach("mark written")
         self.session.commit()
+        self._settle_fills()
         return counts
+
+    def _settle_fills(self) -> None:
+        """Read what was copied into generations once, which makes the server note on each row that it is committed.
+
+        Here the pages are in memory and newly logged. When the key is built a checkpoint may lie between: then, with
+        data checksums, each page is logged again as a whole (measured: 2.3 s for 2 M rows instead of 0.9).
+        """
+        published = {step.table for step in self.load.steps if step.action == "publish"}
+        for position, rows in self._rows.items():
+            step = self.load.steps[position]
+            if step.action == "fill" and step.table not in published:
+                self.session.rows(sql.count_from(rows.relation, self._first_pages[rows.relation]))
 
     def _begin_rows(self, position: int, step: Step, columns: Sequence[Column]) -> Rows:
         if step.action == "fill":
-            return Rows(self._changes.hidden(step.table, step.version), direct=True)
+            generation = self._changes.hidden(step.table, step.version)
+            self._first_pages[generation] = int(self.session.value(sql.pages_of(generation)))
+            return Rows(generation, direct=True)
         if self._goes_straight(position, step):
             return Rows(self._changes.hidden(step.table, None), direct=True)
         stage = Relation("pg_temp", f"stage_{position}")
