@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import duckdb
 import pytest
@@ -13,9 +15,12 @@ from tests.engine.scripted import House, Script, Scripted, batch
 
 from lockstitch.core.errors import SourceDataError, Superseded
 from lockstitch.core.model import Checkpoint, Json, Lane, LedgerRow, Mark, Message, Publish, Version
+from lockstitch.core.rules import Rules
+from lockstitch.destinations.duckdb.destination import DuckDB
+from lockstitch.destinations.duckdb.rules import RULES
 from lockstitch.engine.events import Event, LoadCommitted, SchemaChanged, Waiting
 from lockstitch.engine.moves import adopt, reset
-from lockstitch.engine.run import RunResult
+from lockstitch.engine.run import RunResult, run_pipeline
 from lockstitch.engine.verify import verify
 
 
@@ -261,6 +266,21 @@ def test_a_file_in_use_is_waited_for(house: House, monkeypatch: pytest.MonkeyPat
 
 def unversioned(*names: str) -> Script:
     return [message for at, name in enumerate(names, 1) for message in (batch({"name": name}), Checkpoint(at))]
+
+
+class Beside(DuckDB):
+    """Says of itself that it works beside the run."""
+
+    rules: ClassVar[Rules] = replace(RULES, idle_bytes=1)
+
+
+@pytest.mark.parametrize(("destination", "first"), [(DuckDB, 2), (Beside, 0)])
+def test_loads_are_cut_early_for_a_destination_that_would_idle(house: House, destination: type[DuckDB], first: int):
+    script = [message for at in range(3) for message in (batch({"id": at}), Checkpoint(at))]
+    source = Scripted(script)
+    assert run_pipeline(source, destination(house.file), house.job()).verdict is None
+    assert source.told[0] == first
+    assert source.told[-1] == 2
 
 
 def test_a_reset_of_a_stream_without_versions_replaces_its_rows(house: House):

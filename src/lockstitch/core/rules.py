@@ -48,7 +48,8 @@ class Rules:
 
     `title` is the X of the reject texts ("integer out of range for X"). `case_sensitive` tells whether two names that
     differ in case only are two columns. `split` says what happens to the first column when a second type arrives.
-    `text_without_nul`: U+0000 cannot be stored, and is removed.
+    `text_without_nul`: U+0000 cannot be stored, and is removed. `idle_bytes`: the bytes of Arrow that are worth a load
+    of their own while the destination has nothing to do; None where small loads cost more than waiting.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Rules:
     types: Mapping[StitchType, TypeRule]
     split: Literal["rename", "keep"]
     text_without_nul: bool
+    idle_bytes: int | None = None
     reserved_prefixes: tuple[str, ...] = ("_sdc", "_rjm")
     reserved_suffixes: tuple[str, ...] = ()
     rejected_table: str = "_sdc_rejected"

@@ -158,8 +158,13 @@ class LaneRun:
             or load.rows >= limits.rows
             or load.bytes >= limits.bytes
             or time.monotonic() - load.since >= limits.seconds
+            or self._would_idle(load)
         ):
             self._cut(self.cursor)
+
+    def _would_idle(self, load: OpenLoad) -> bool:
+        enough = self.run.destination.rules.idle_bytes
+        return enough is not None and load.bytes >= enough and self.run.loader().is_idle
 
     def _relieve(self, load: OpenLoad) -> None:
         """Commit keyed rows under the old cursor: they come again, and the key heals it."""

@@ -56,6 +56,11 @@ class Loader:
     def is_busy_with(self, lane: str) -> bool:
         return self._under_way[lane] > 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no load is under way or waits."""
+        return self._loads.unfinished_tasks == 0
+
     def finish(self) -> None:
         """Wait until all loads handed over are committed or given up."""
         self._loads.join()
