@@ -1,0 +1,162 @@
+"""When a source's jobs start (`spec/connect-api.md` section 8, `spec/replication.md` section 10).
+
+Pure functions: moments come in as arguments, each with a time zone, and leave as whole seconds in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from lockstitch.control.schedules.quartz import in_whole_seconds, parse
+from lockstitch.control.times import told
+from lockstitch.core.errors import SettingsError
+
+#: A grid is laid through an anchor only for frequencies of so many minutes and more.
+ANCHORED_FROM_MINUTES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Every so many minutes, counted from the start of the previous job."""
+
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """Every so many minutes, on the grid through `anchor`, which may lie in the past or the future."""
+
+    minutes: int
+    anchor: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CronSchedule:
+    """At the times of a Quartz expression."""
+
+    expression: str
+
+
+Schedule = Interval | Anchored | CronSchedule
+
+
+def schedule_of(
+    properties: Mapping[str, object],
+    default_minutes: int | None,
+    *,
+    cron_scheduling: bool = True,
+    anchor_scheduling: bool = True,
+) -> Schedule | None:
+    """Return the schedule that a source's properties ask for; None for a type without any (`default_minutes` is None).
+
+    A cron expression wins over a frequency with anchor, that over a frequency, that over the type's default. The two
+    flags are the type's facts: what it does not support is stored, but not acted on. Raises SettingsError for a
+    frequency or anchor that cannot be read; an expression is read when it is used (`next_fire`).
+    """
+    if default_minutes is None:
+        return None
+    expression = properties.get("cron_expression")
+    if expression is not None and cron_scheduling:
+        return CronSchedule(str(expression))
+    frequency = properties.get("frequency_in_minutes")
+    if frequency is None:
+        return Interval(default_minutes)
+    minutes = _minutes(frequency)
+    anchor = properties.get("anchor_time")
+    if anchor is None or not anchor_scheduling or minutes < ANCHORED_FROM_MINUTES:
+        return Interval(minutes)
+    return Anchored(minutes, _anchor(anchor))
+
+
+def _minutes(value: object) -> int:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,5}", str(value)):
+        raise SettingsError(
+            f"frequency_in_minutes is {value!r}, not a number of minutes",
+            hint="allowed are 1, 30, 60, 360, 720 and 1440",
+        )
+    return int(str(value))
+
+
+def _anchor(value: object) -> datetime:
+    try:
+        anchor = datetime.fromisoformat(str(value))
+        return anchor.astimezone(UTC) if anchor.tzinfo else anchor.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise SettingsError(
+            f"anchor_time is {value!r}, not a date and time", hint="write it as 2024-01-31T22:00:00Z"
+        ) from error
+
+
+def next_fire(
+    schedule: Schedule, *, last_start: datetime | None, now: datetime, after: datetime | None = None
+) -> datetime | None:
+    """Return the grid point (tick) at which the next job starts; it is due as soon as it is not later than `now`.
+
+    `last_start` is when the source's previous job started: the tick, if the schedule started it. It lays the grid of
+    a plain interval, so a start by hand moves that grid and a late start does not. None is a source without a job: a
+    plain interval is due at once, the others wait for their next grid point.
+
+    `after` passes over grid points up to and including it. Whoever asks repeatedly gives the latest of: the end of
+    the previous job (a point that passed while it ran is skipped), the moment the schedule was set or changed, the
+    end of a pause. Left out, a schedule without a job counts from `now`, so only the first answer is to be kept.
+
+    After an outage the answer is the last grid point missed, and no other: one late job, then on with the grid.
+    The answer is always later than `last_start`, so a clock that jumps back brings no grid point up again. Where
+    several ask at once, or `last_start` was lost, the tick is the job's identity: with `sched:<source>:<tick>` as its
+    id, the second start of the same grid point finds the first.
+
+    None means never again: the years of a cron expression are over. Raises CronError for an invalid expression.
+    """
+    if isinstance(schedule, Interval) and last_start is None:
+        return in_whole_seconds(after or now)
+    known = [moment for moment in (last_start, after) if moment is not None]
+    passed = max(known) if known else now
+    grid = _grid(schedule, last_start or now)
+    late = grid.last_at(now)
+    return late if late is not None and late > passed else grid.next_after(passed)
+
+
+def schedule_object(schedule: Schedule, next_fire: datetime | None) -> dict[str, str | float | None]:
+    """Return the schedule as the API shows it (`spec/connect-api.md` section 8.2)."""
+    match schedule:
+        case CronSchedule(expression):
+            shown: dict[str, str | float | None] = {"type": "cron", "cron_expression": expression}
+        case Interval(minutes) | Anchored(minutes):
+            shown = {"type": "interval", "unit": "minute", "interval": float(minutes)}
+    return shown | {"next_fire_time": told(next_fire)}
+
+
+class _Grid(Protocol):
+    """The moments of a schedule."""
+
+    def next_after(self, moment: datetime) -> datetime | None: ...
+    def last_at(self, moment: datetime) -> datetime | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _EvenGrid:
+    """All moments a whole number of steps away from `origin`, before it as well as after it."""
+
+    origin: datetime
+    step: timedelta
+
+    def last_at(self, moment: datetime) -> datetime:
+        origin = in_whole_seconds(self.origin)
+        return origin + (moment - origin) // self.step * self.step
+
+    def next_after(self, moment: datetime) -> datetime:
+        return self.last_at(moment) + self.step
+
+
+def _grid(schedule: Schedule, last_start: datetime) -> _Grid:
+    match schedule:
+        case CronSchedule(expression):
+            return parse(expression)
+        case Anchored(minutes, anchor):
+            return _EvenGrid(anchor, timedelta(minutes=minutes))
+        case Interval(minutes):
+            return _EvenGrid(last_start, timedelta(minutes=minutes))
