@@ -36,8 +36,9 @@ def serve(published: ConnectionType, connector: Connector) -> ConnectionType:
 
 def own_type(connector: Connector, schedule: Iterable[Property]) -> ConnectionType:
     """Return a type that Stitch does not have. A source's form begins with the properties of its schedule."""
-    properties = {each.name: each for each in (*schedule, *_properties(connector))}
-    form = Step("form", tuple(properties.values()))
+    common = {each.name: each for each in schedule}
+    own = [each for each in _properties(connector) if each.name not in common]
+    form = Step("form", (*common.values(), *own))
     details: dict[str, Json] = {"pricing_tier": "standard", "pipeline_state": "released"}
     if connector.kind == "source":
         steps = (form, Step("discover_schema"), Step("field_selection"), Step("fully_configured"))
