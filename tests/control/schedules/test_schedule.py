@@ -165,6 +165,22 @@ def test_a_clock_that_jumps_back_brings_no_point_up_again(schedule: Schedule) ->
         assert next_fire(schedule, last_start=at("10:00:00"), now=now) == at("11:00:00")
 
 
+@pytest.mark.parametrize("schedule", EACH, ids=lambda one: type(one).__name__)
+def test_a_stored_tick_is_fired_late_once_and_the_grid_goes_on(schedule: Schedule) -> None:
+    stored = next_fire(schedule, last_start=at("10:00:00", day=18), now=at("10:00:01", day=18))
+    assert stored == at("11:00:00", day=18)
+    now = at("12:20:00")
+    assert next_fire(schedule, last_start=stored, now=now, after=now) == at("13:00:00")
+
+
+def test_a_stored_tick_that_is_fired_a_little_late_does_not_shift_the_grid() -> None:
+    tick: datetime | None = at("10:00:00")
+    for hour in range(11, 20):
+        now = at(f"{hour - 1}:00:00.9")
+        tick = next_fire(Interval(60), last_start=tick, now=now, after=now)
+        assert tick == at(f"{hour}:00:00")
+
+
 def test_a_cron_expression_that_is_over_never_fires_again() -> None:
     once = CronSchedule("0 0 12 1 1 ? 2020")
     assert next_fire(once, last_start=None, now=at("10:00:00")) is None

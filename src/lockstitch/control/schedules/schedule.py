@@ -96,18 +96,22 @@ def next_fire(
 ) -> datetime | None:
     """Return the grid point (tick) at which the next job starts; it is due as soon as it is not later than `now`.
 
-    `last_start` is when the source's previous job started: the tick, if the schedule started it. It lays the grid of
+    `last_start` is when the source's previous job started: its tick, if the schedule started it. It lays the grid of
     a plain interval, so a start by hand moves that grid and a late start does not. None is a source without a job: a
     plain interval is due at once, the others wait for their next grid point.
 
-    `after` passes over grid points up to and including it. Whoever asks repeatedly gives the latest of: the end of
-    the previous job (a point that passed while it ran is skipped), the moment the schedule was set or changed, the
-    end of a pause. Left out, a schedule without a job counts from `now`, so only the first answer is to be kept.
+    `after` passes over all grid points up to and including it. There are two ways to ask:
 
-    After an outage the answer is the last grid point missed, and no other: one late job, then on with the grid.
-    The answer is always later than `last_start`, so a clock that jumps back brings no grid point up again. Where
-    several ask at once, or `last_start` was lost, the tick is the job's identity: with `sched:<source>:<tick>` as its
-    id, the second start of the same grid point finds the first.
+    - The tick is stored and fired once the clock has reached it. Then, and whenever the schedule is set, changed or
+      no longer paused, ask with `after=now`; having fired (or skipped, where a job still ran), also with
+      `last_start=tick`. An outage ends with the one tick that was stored.
+    - Nothing is stored. Give as `after` the latest of: the end of the previous job (what passed while it ran is
+      skipped), the last change of the schedule, the end of a pause. After an outage the answer is the last grid point
+      missed and no other, and it is due.
+
+    A tick is always later than `last_start`, so a clock that jumps back brings none up again. Where several processes
+    ask, or `last_start` is lost, the tick is the job's identity: with `sched:<source>:<tick>` as the run's id, whoever
+    starts the same grid point again finds it started.
 
     None means never again: the years of a cron expression are over. Raises CronError for an invalid expression.
     """
