@@ -135,24 +135,27 @@ class Checked:
 
 def check(pipeline: Pipeline) -> tuple[Checked, Checked]:
     """Try both ends, the destination also where the source fails."""
-
-    def check_source() -> None:
-        with _opened_source(_source_end(pipeline)) as source:
-            source.check()
-
-    def check_destination() -> None:
-        with _opened_destination(_destination_end(pipeline), pipeline.schema) as destination:
-            destination.check()
-
     return (
-        Checked("source", pipeline.source_type, _error_of(check_source)),
-        Checked("destination", pipeline.destination_type, _error_of(check_destination)),
+        Checked("source", pipeline.source_type, check_source(pipeline)),
+        Checked("destination", pipeline.destination_type, check_destination(pipeline)),
     )
 
 
-def _error_of(attempt: Callable[[], None]) -> LockstitchError | None:
+def check_source(pipeline: Pipeline) -> LockstitchError | None:
+    """Return what stands against reading the source, or None."""
     try:
-        attempt()
+        with _opened_source(_source_end(pipeline)) as source:
+            source.check()
+    except LockstitchError as error:
+        return error
+    return None
+
+
+def check_destination(pipeline: Pipeline) -> LockstitchError | None:
+    """Return what stands against loading into the destination, or None."""
+    try:
+        with _opened_destination(_destination_end(pipeline), pipeline.schema) as destination:
+            destination.check()
     except LockstitchError as error:
         return error
     return None

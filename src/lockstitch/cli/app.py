@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from lockstitch import __version__
-from lockstitch.cli import demo, inspect, run, state, verify
+from lockstitch.cli import demo, inspect, run, server, state, verify
 from lockstitch.cli.errors import report, warn
 from lockstitch.cli.logs import warnings_told
 from lockstitch.core.errors import SettingsError
@@ -32,6 +32,7 @@ def cli() -> None:
     lockstitch demo                   see it work, with nothing to set up
     lockstitch check pipeline.toml    try both ends
     lockstitch run pipeline.toml      carry what is new
+    lockstitch up                     serve the API, with schedules and runs
 
     Exit codes: 0 done, 2 something must be mended (a setting, access, the source's data), 3 verify found rows that
     differ, 75 try again later, 1 a bug of ours, 130 or 143 stopped by a signal.
@@ -47,6 +48,9 @@ for command in (
     verify.verify,
     state.reset,
     state.adopt,
+    server.up,
+    server.worker,
+    server.tokens,
 ):
     cli.add_command(command)
 

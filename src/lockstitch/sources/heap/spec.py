@@ -18,6 +18,8 @@ TYPES = ("platform.heap",)
 TITLE = "Heap"
 EXTRA: str | None = "s3"
 CREDENTIALS = frozenset({"aws_secret_access_key"})
+#: What needs not be given where the property is.
+REPLACES = {"bucket_url": frozenset({"bucket", "account_id", "external_id", "role_name", "start_date"})}
 
 
 class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

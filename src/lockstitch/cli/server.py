@@ -1,0 +1,183 @@
+"""`lockstitch up`, `worker` and `tokens`: the server on the command line. `control` is imported late: it is heavy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lockstitch.cli.output import Command, json_option, json_text
+
+if TYPE_CHECKING:
+    from lockstitch.control.server import Settings
+
+DEFAULT_HOME = Path("~/.lockstitch/server")
+
+
+def home_option(command: Command) -> Command:
+    """Give a command its `--home`."""
+    return click.option(
+        "--home",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=DEFAULT_HOME,
+        show_default=True,
+        help="The folder with the server's keys and data.",
+    )(command)
+
+
+def database_option(command: Command) -> Command:
+    """Give a command its `--database-url`."""
+    return click.option(
+        "--database-url",
+        envvar="LOCKSTITCH_DATABASE_URL",
+        help="postgresql://... for many machines; without it a file in the home folder.",
+    )(command)
+
+
+@click.command()
+@home_option
+@database_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--runs", "runs_at_once", default=4, show_default=True, help="Most runs at a time in this process.")
+@click.option("--rate-limit", is_flag=True, help="Enforce the documented limits of requests.")
+def up(home: Path, database_url: str | None, host: str, port: int, runs_at_once: int, rate_limit: bool) -> int:
+    """Serve the API, fire schedules and carry out runs, all in this process.
+
+    \b
+    lockstitch up
+    lockstitch up --home /var/lib/lockstitch --port 8443
+    """
+    from lockstitch.control import process
+
+    process.start_server()
+    from lockstitch.control.server import Settings
+
+    return _serve(Settings(home.expanduser(), database_url, runs_at_once, rate_limit), host, port)
+
+
+def _serve(settings: Settings, host: str, port: int) -> int:
+    import uvicorn
+
+    from lockstitch.api.app import make_app
+    from lockstitch.control.logs import logged
+    from lockstitch.control.server import open_server, working
+
+    server = open_server(settings)
+    listening = _listening(host, port)
+    with logged(), working(server):
+        address = f"http://{host}:{listening.getsockname()[1]}"
+        click.echo(f"Lockstitch listens on {address}")
+        click.echo(f"make a token: lockstitch tokens create --home {settings.home}")
+        config = uvicorn.Config(make_app(server), log_config=None, access_log=False, lifespan="off")
+        with _signals_end_the_block():
+            uvicorn.Server(config).run(sockets=[listening])
+        click.echo("stopping: what runs have read is being committed (once more to stop at once)", err=True)
+    server.store.close()
+    return 0
+
+
+@contextmanager
+def _signals_end_the_block() -> Generator[None]:
+    """Let uvicorn end by a signal without passing it on afterwards, which would end the process half way."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    from lockstitch.core.errors import SettingsError
+
+    try:
+        return socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        text = f"cannot listen on {host}:{port}: {error.strerror}"
+        raise SettingsError(text, hint="choose another --port, or 0 for a free one") from error
+
+
+@click.command()
+@home_option
+@click.option("--database-url", envvar="LOCKSTITCH_DATABASE_URL", required=True, help="postgresql://... of the server.")
+@click.option("--runs", "runs_at_once", default=4, show_default=True, help="Most runs at a time in this process.")
+def worker(home: Path, database_url: str, runs_at_once: int) -> int:
+    """Carry out runs for a server on another machine, which uses the same PostgreSQL.
+
+    \b
+    LOCKSTITCH_KEYS=... lockstitch worker --database-url postgresql://user:password@host/lockstitch
+    """
+    from lockstitch.control import process
+
+    process.start_server()
+    from lockstitch.control.logs import logged
+    from lockstitch.control.server import Settings, open_server, working
+
+    server = open_server(Settings(home.expanduser(), database_url, runs_at_once))
+    leave = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: leave.set())
+    with logged(), working(server):
+        click.echo(f"worker {os.getpid()} is at work")
+        leave.wait()
+    server.store.close()
+    return 0
+
+
+@click.group()
+def tokens() -> None:
+    """Make tokens for the API."""
+
+
+@tokens.command("create")
+@home_option
+@database_option
+@click.option("--account", "account_id", type=int, help="The account; the first one unless given.")
+@click.option("--description", default="made on the command line", show_default=True)
+@json_option
+def create_token(home: Path, database_url: str | None, account_id: int | None, description: str, as_json: bool) -> int:
+    """Make an API token and print it, this once. The first one makes the first account.
+
+    \b
+    lockstitch tokens create --home /var/lib/lockstitch
+    """
+    made = _make_token(home.expanduser(), database_url, account_id, description)
+    if as_json:
+        click.echo(json_text(made))
+        return 0
+    click.echo(f"token {made['token_id']} of account {made['account_id']}; it is shown only now", err=True)
+    click.echo(made["access_token"])
+    return 0
+
+
+def _make_token(home: Path, database_url: str | None, account_id: int | None, description: str) -> dict[str, Any]:
+    from lockstitch.control import accounts
+    from lockstitch.control import tokens as made_tokens
+    from lockstitch.control.refusals import Refusal
+    from lockstitch.control.server import Settings, open_server
+    from lockstitch.core.errors import SettingsError
+
+    server = open_server(Settings(home, database_url))
+    now = datetime.now(UTC)
+    with ExitStack() as stack:
+        stack.callback(server.store.close)
+        db = stack.enter_context(server.store.begin())
+        account = account_id if account_id is not None else made_tokens.first_account(db)
+        if account is None:
+            account = accounts.insert(db, accounts.FIRST, now)
+        elif not accounts.exists(db, account):
+            raise SettingsError(f"there is no account {account}", hint="leave --account out for the first one")
+        try:
+            made = made_tokens.make_api_token(db, account, description, now)
+        except Refusal as refusal:
+            raise SettingsError(refusal.body["data"]["message"], hint="delete or reuse one of them") from None
+        return {"account_id": account, "token_id": made.id, "access_token": made.text}

@@ -1,0 +1,85 @@
+"""Accounts and the partners who may create them (`spec/connect-api.md` sections 2.2, 2.3 and 3)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from lockstitch.control import tokens
+from lockstitch.control.refusals import flat
+from lockstitch.control.store.tables import accounts, partners
+
+_FIELDS = ("partner_id", "partner_secret", "first_name", "last_name", "email", "company", "region")
+REGIONS = ("us-east-1", "eu-central-1")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+LONGEST_EMAIL = 254
+
+
+def create(db: sa.Connection, body: Any, now: datetime) -> tuple[int, str]:
+    """Make an account on a partner's behalf; return its id and its API token."""
+    given = _fields(body)
+    errors = _errors(db, given)
+    if errors:
+        raise flat("BadRequest", "Invalid form data.", errors)
+    if db.execute(sa.select(accounts.c.id).where(accounts.c.email == given["email"])).first() is not None:
+        raise flat("ExistingUser", "This email address is already associated with an active user.")
+    account_id = insert(db, {name: given[name] for name in given if name != "partner_secret"}, now)
+    return account_id, tokens.make(db, account_id, "api", now, description=f"partner {given['partner_id']}").text
+
+
+#: The account that comes with a new server.
+FIRST = {"company": "", "first_name": "", "last_name": "", "email": "owner@localhost", "region": REGIONS[0]}
+
+
+def exists(db: sa.Connection, account_id: int) -> bool:
+    return db.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id)).first() is not None
+
+
+def insert(db: sa.Connection, values: Mapping[str, str], now: datetime) -> int:
+    made = sa.insert(accounts).values({**values, "created_at": now}).returning(accounts.c.id)
+    return db.execute(made).scalar_one()
+
+
+def _fields(body: Any) -> dict[str, str]:
+    if not isinstance(body, dict) or not all(isinstance(value, str) for value in body.values()):
+        raise flat("BadRequest", "Invalid form data.", {})
+    return {"region": REGIONS[0], **{name: value.strip() for name, value in body.items() if name in _FIELDS}}
+
+
+def _errors(db: sa.Connection, given: Mapping[str, str]) -> dict[str, str]:
+    errors = {name: "required" for name in _FIELDS if not given.get(name)}
+    if "email" not in errors and (len(given["email"]) > LONGEST_EMAIL or not _EMAIL.fullmatch(given["email"])):
+        errors["email"] = "invalid"
+    if "region" not in errors and given["region"] not in REGIONS:
+        errors["region"] = "invalid"
+    if "partner_id" not in errors and "partner_secret" not in errors:
+        partner = db.execute(sa.select(partners).where(partners.c.id == given["partner_id"])).first()
+        if partner is None:
+            errors["partner_id"] = "required"
+        elif not secrets.compare_digest(partner.secret_hash, tokens.hashed(given["partner_secret"])):
+            errors["partner_secret"] = "required"
+    return errors
+
+
+def make_partner(db: sa.Connection, name: str, redirect_uris: list[str], now: datetime) -> tuple[str, str]:
+    """Register a partner; return its id and its secret, which is shown this once."""
+    partner_id, secret = (f"oc_{secrets.token_urlsafe(24)}" for _ in range(2))
+    values = {
+        "id": partner_id,
+        "name": name,
+        "secret_hash": tokens.hashed(secret),
+        "redirect_uris": redirect_uris,
+        "created_at": now,
+    }
+    db.execute(sa.insert(partners).values(values))
+    return partner_id, secret
+
+
+def partner_of_secret(db: sa.Connection, secret: str) -> str | None:
+    """Return the id of the partner whose secret this is."""
+    return db.execute(sa.select(partners.c.id).where(partners.c.secret_hash == tokens.hashed(secret))).scalar()

@@ -1,0 +1,64 @@
+"""Connection checks (`spec/connect-api.md` section 9): begun by a change, carried out by a worker."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from lockstitch.control.refusals import not_found
+from lockstitch.control.store.tables import checks
+from lockstitch.control.times import told
+
+
+def start(db: sa.Connection, account_id: int, connection_id: int, now: datetime) -> str:
+    """Ask for a check; return its name. Whoever dispatches work finds it in the store."""
+    name = f"{account_id}.{connection_id}.check.{uuid.uuid1()}"
+    db.execute(sa.insert(checks).values(name=name, connection_id=connection_id, start_time=now))
+    return name
+
+
+def waiting(db: sa.Connection) -> list[str]:
+    """Return the names of the checks that have not ended."""
+    return list(db.execute(sa.select(checks.c.name).where(checks.c.completion_time.is_(None))).scalars())
+
+
+def finish(
+    db: sa.Connection, name: str, *, check: int | None, discovery: int | None, message: str | None, now: datetime
+) -> bool:
+    """Write down how a check ended, unless that has been done; exit statuses are 0, 1 or None for not reached."""
+    values = {
+        "completion_time": now,
+        "check_exit_status": check,
+        "discovery_exit_status": discovery,
+        "message": message,
+    }
+    ended = sa.update(checks).where(checks.c.name == name, checks.c.completion_time.is_(None)).values(values)
+    return db.execute(ended).rowcount == 1
+
+
+def last(db: sa.Connection, connection_id: int) -> dict[str, Any]:
+    """Return the newest check of a connection as section 9's object."""
+    query = sa.select(checks).where(checks.c.connection_id == connection_id)
+    row = db.execute(query.order_by(checks.c.start_time.desc(), checks.c.name.desc()).limit(1)).first()
+    if row is None:
+        raise not_found(f"no connection check of {connection_id} yet")
+    failed = row.message is not None
+    done = row.completion_time is not None
+    return {
+        "target_exit_status": None,
+        "tap_error_message": None,
+        "check_exit_status": row.check_exit_status,
+        "name": row.name,
+        "start_time": told(row.start_time),
+        "mode": "check",
+        "tap_exit_status": None,
+        "target_error_message": None,
+        "discovery_exit_status": row.discovery_exit_status,
+        "status": ("failed" if failed else "succeeded") if done else "running",
+        "completion_time": told(row.completion_time),
+        "error": failed,
+        "discovery_error_message": row.message,
+    }

@@ -1,0 +1,204 @@
+"""The child process of one job: knows the engine by the verbs of `pipeline`, and the worker by a pipe.
+
+It never opens the control store. It ends when its worker does: the pipe's other end is gone then.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from lockstitch import pipeline
+from lockstitch.control import messages
+from lockstitch.control.messages import Assignment, Committed, Discovered, Done, Ended, Logged, NotLoaded, Phase
+from lockstitch.core.errors import LockstitchError, Verdict, verdict_of
+from lockstitch.core.model import Json
+from lockstitch.engine.events import (
+    Event,
+    LaneFinished,
+    LaneStarted,
+    LoadCommitted,
+    SchemaChanged,
+    Waiting,
+    Warned,
+)
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from lockstitch.engine.run import RunResult
+
+#: The exit of a child whose worker is gone.
+ORPHANED = 70
+
+
+def main(pipe: Connection) -> None:
+    """Carry out the assignment that comes first on the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the worker's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assignment = messages.read_assignment(pipe.recv_bytes())
+    os.environ["LOCKSTITCH_HOME"] = assignment.home
+    stop = threading.Event()
+    threading.Thread(target=_obey, args=(pipe, stop), daemon=True).start()
+    Job(pipe, assignment, stop).carry_out()
+
+
+def _obey(pipe: Connection, stop: threading.Event) -> None:
+    try:
+        while pipe.recv_bytes() != messages.STOP:
+            pass
+        stop.set()
+        pipe.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(ORPHANED)
+
+
+class Job:
+    """One assignment, and what is told of it."""
+
+    def __init__(self, pipe: Connection, assignment: Assignment, stop: threading.Event) -> None:
+        self._pipe = pipe
+        self._assignment = assignment
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._streams: dict[str, tuple[str, ...]] = {}
+
+    def carry_out(self) -> None:
+        try:
+            verdict = self._check() if self._assignment.kind == "check" else self._run()
+        except Exception as error:  # a bug of ours still has to be told to the worker
+            self._log("main", "CRITICAL", _text(error))
+            verdict = verdict_of(error)
+        self._tell(Done(verdict))
+
+    def _tell(self, message: messages.Message) -> None:
+        try:
+            with self._lock:
+                self._pipe.send_bytes(messages.encode(message))
+        except (BrokenPipeError, OSError):
+            os._exit(ORPHANED)
+
+    def _log(self, place: Any, level: Any, text: str) -> None:
+        self._tell(Logged(place, level, text))
+
+    # --- checks ----------------------------------------------------------------------------------------------------
+
+    def _check(self) -> Verdict | None:
+        wanted = pipeline.check_source if self._assignment.source_type else pipeline.check_destination
+        phase: Phase = "tap" if self._assignment.source_type else "target"
+        error = wanted(self._pipeline())
+        self._tell(Ended(phase, _text(error) if error is not None else None))
+        if error is not None:
+            return verdict_of(error)
+        return self._discover() if self._assignment.source_type else None
+
+    def _discover(self) -> Verdict | None:
+        try:
+            streams = pipeline.discover(self._pipeline())
+        except Exception as error:
+            self._log("tap", "CRITICAL", _text(error))
+            self._tell(Ended("discovery", _text(error)))
+            return verdict_of(error)
+        self._log("main", "INFO", f"Discovery found {len(streams)} streams.")
+        self._tell(Discovered(tuple(streams)))
+        self._tell(Ended("discovery"))
+        return None
+
+    # --- runs ------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> Verdict | None:
+        verdict = self._discover()
+        if verdict is not None:
+            return verdict
+        self._log("main", "INFO", f"Replicating {len(self._assignment.selection)} selected streams.")
+        try:
+            result = pipeline.run(self._pipeline(), events=self._take_event, stop=self._stop)
+        except Exception as error:
+            return self._fail(error, tuple(self._assignment.selection))
+        return self._conclude(result)
+
+    def _conclude(self, result: RunResult) -> Verdict | None:
+        verdict: Verdict | None = result.verdict
+        failed = [lane for lane in result.lanes if lane.error is not None]
+        for lane in failed:
+            assert lane.error is not None
+            self._fail(lane.error, self._streams.get(lane.lane, (lane.lane,)))
+        if not failed:
+            self._tell(Ended("tap"))
+            self._tell(Ended("target"))
+            self._log("main", "INFO", _exit_line("succeeded", "succeeded"))
+        return verdict
+
+    def _fail(self, error: BaseException, streams: Sequence[str]) -> Verdict:
+        text, phase = _text(error), phase_of(error)
+        self._log(phase, "CRITICAL", text)
+        if phase == "tap":
+            self._tell(Ended("tap", text))
+        else:
+            self._tell(Ended("tap"))
+            self._tell(Ended("target", text))
+            self._tell(NotLoaded(tuple(streams), text))
+        failed = f'failed with code 1 and error message: "{text}"'
+        self._log("main", "INFO", _exit_line(*((failed, "succeeded") if phase == "tap" else ("succeeded", failed))))
+        return verdict_of(error)
+
+    def _take_event(self, event: Event) -> None:
+        match event:
+            case LaneStarted(lane, streams, files, _):
+                self._streams[lane] = streams
+                told = f", {files} files to read" if files is not None else ""
+                self._log("tap", "INFO", f"Reading {lane} ({', '.join(streams)}){told}")
+            case LoadCommitted(lane, number, tables):
+                self._tell(Committed(tables))
+                for one in tables:
+                    self._log("target", "INFO", f"{one.table}: load {number} of {lane} committed, {one.read} rows")
+            case SchemaChanged(table, text):
+                self._log("target", "INFO", f"{table}: {text}")
+            case Warned(text):
+                self._log("tap", "WARNING", text)
+            case Waiting(text):
+                self._log("target", "WARNING", text)
+            case LaneFinished(lane, None):
+                self._log("tap", "INFO", f"{lane} is finished")
+            case _:
+                pass
+
+    def _pipeline(self) -> pipeline.Pipeline:
+        one = self._assignment
+        properties: tuple[dict[str, Json], ...] = (dict(one.source_properties), dict(one.destination_properties))
+        return pipeline.Pipeline(
+            connection=one.connection,
+            schema=one.schema,
+            source_type=one.source_type or "",
+            source_properties=properties[0],
+            destination_type=one.destination_type or "",
+            destination_properties=properties[1],
+            selection=one.selection,
+        )
+
+
+def phase_of(error: BaseException) -> Phase:
+    """Tell whose error it is by the innermost connector in its traceback: a destination's, or else the source's."""
+    trace = error.__traceback__
+    phase: Phase = "tap"
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if module.startswith("lockstitch.destinations."):
+            phase = "target"
+        elif module.startswith("lockstitch.sources."):
+            phase = "tap"
+        trace = trace.tb_next
+    return phase
+
+
+def _exit_line(tap: str, target: str) -> str:
+    return f"Exit status is: Discovery succeeded. Tap {tap}. Target {target}."
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, LockstitchError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

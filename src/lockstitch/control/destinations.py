@@ -1,0 +1,209 @@
+"""Destinations (`spec/connect-api.md` section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from lockstitch.control import checks, connections
+from lockstitch.control.catalogue import cards
+from lockstitch.control.catalogue.catalogue import find
+from lockstitch.control.connections import Row, changed_properties
+from lockstitch.control.keyring import Keyring
+from lockstitch.control.refusals import Refusal, coded, not_found
+from lockstitch.control.store.tables import connections as table
+from lockstitch.control.times import told
+
+#: The hard maximum of section 19.
+LIMIT = 10
+
+_POST = "POST body may only include a type, a name, a description, map of properties, and boolean for unmapped sources"
+_PUT = "PUT body may only include a name, a description, and map of properties"
+_GET = "GET may only include the params: source_id and/or destination_id"
+
+
+def create(db: sa.Connection, keyring: Keyring, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
+    """Make a destination, map the account's sources without one to it, and start its connection check."""
+    known = {"type": str, "properties": dict, "name": str, "description": str, "ignore_unmapped_sources": bool}
+    _refuse_body(body, known, required=("type", "properties"), text=_POST)
+    kind = find("destination", body["type"])
+    if kind is None:
+        raise Refusal(400, _POST)
+    if not kind.details["access"]:
+        raise coded("AccessDenied", f"you do not have access to destination type ({kind.type})")
+    if len(_active(db, account_id)) >= LIMIT:
+        raise Refusal(400, "you are at your destination limit")
+    changed = changed_properties(keyring, kind, body["properties"], None)
+    values = {
+        "account_id": account_id,
+        "kind": "destination",
+        "type": kind.type,
+        "name": body.get("name") or kind.title,
+        "description": body.get("description"),
+        "properties": changed.properties,
+        "secrets": changed.secrets,
+    }
+    destination_id = connections.insert(db, values, now)
+    if not body.get("ignore_unmapped_sources", False):
+        unmapped = (table.c.account_id == account_id, table.c.kind == "source", table.c.destination_id.is_(None))
+        db.execute(
+            sa.update(table).where(*unmapped, table.c.deleted_at.is_(None)).values(destination_id=destination_id)
+        )
+    return _told_after_check(db, account_id, destination_id, now)
+
+
+def change(
+    db: sa.Connection, keyring: Keyring, account_id: int, destination_id: int, body: Any, now: datetime
+) -> dict[str, Any]:
+    """Change some properties, the name or the description, and check the connection again."""
+    if isinstance(body, dict) and "type" in body:
+        raise Refusal(400, "this API endpoint does not support modifying destination type")
+    _refuse_body(body, {"properties": dict, "name": str, "description": str}, required=(), text=_PUT)
+    row = connections.one(db, account_id, "destination", destination_id)
+    if row is None or row.deleted_at is not None:
+        raise Refusal(400, "invalid connection id")
+    values = {name: body[name] for name in ("name", "description") if name in body}
+    if "properties" in body:
+        changed = changed_properties(keyring, connections.type_of(row), body["properties"], row)
+        values |= {"properties": changed.properties, "secrets": changed.secrets}
+    connections.update(db, destination_id, values, now)
+    return _told_after_check(db, account_id, destination_id, now)
+
+
+def listed(db: sa.Connection, account_id: int, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    if set(query) - {"source_id", "destination_id"}:
+        raise Refusal(400, _GET)
+    rows = _active(db, account_id)
+    if "destination_id" in query:
+        rows = [row for row in rows if str(row.id) == query["destination_id"]]
+    if "source_id" in query:
+        source = connections.one(db, account_id, "source", _number(query["source_id"]))
+        rows = [row for row in rows if source is not None and row.id == source.destination_id]
+    return [told_destination(row) for row in rows]
+
+
+def read(db: sa.Connection, account_id: int, destination_id: int) -> dict[str, Any]:
+    row = connections.one(db, account_id, "destination", destination_id)
+    if row is None or row.deleted_at is not None:
+        raise not_found(f"destination not found ({destination_id})")
+    return told_destination(row)
+
+
+def delete(db: sa.Connection, account_id: int, destination_id: int, now: datetime) -> None:
+    """Delete a destination; its sources are paused and have none until another one is chosen."""
+    row = connections.one(db, account_id, "destination", destination_id)
+    if row is None or row.deleted_at is not None:
+        raise Refusal(400, f"Unable to locate dest ({destination_id}) for client ({account_id}) to delete")
+    connections.update(db, destination_id, {"deleted_at": now, "secrets": {}}, now)
+    from lockstitch.control.store.tables import hooks
+
+    db.execute(sa.delete(hooks).where(hooks.c.destination_id == destination_id))
+    mapped = sa.update(table).where(table.c.destination_id == destination_id)
+    db.execute(mapped.values(destination_id=None, paused_at=told(now), next_fire_at=None, updated_at=now))
+
+
+# --- version 3 (section 4.4) ------------------------------------------------------------------------------------------
+
+_V3 = "body must be a map with type = redshift, postgres, or snowflake. required-keys = type, connection"
+
+
+def create_v3(db: sa.Connection, keyring: Keyring, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
+    """Make a destination from the older body, whose properties are called connection."""
+    made = create(db, keyring, account_id, _as_v4(body), now)
+    return _told_v3(db, account_id, made["id"])
+
+
+def change_v3(
+    db: sa.Connection, keyring: Keyring, account_id: int, destination_id: int, body: Any, now: datetime
+) -> dict[str, Any]:
+    wanted = _as_v4(body)
+    row = connections.one(db, account_id, "destination", destination_id)
+    if row is not None and row.type == wanted["type"]:
+        del wanted["type"]  # here the same type is no change
+    change(db, keyring, account_id, destination_id, wanted, now)
+    return _told_v3(db, account_id, destination_id)
+
+
+def listed_v3(db: sa.Connection, account_id: int) -> list[dict[str, Any]]:
+    return [_told_v3(db, account_id, row.id) for row in _active(db, account_id)[:1]]
+
+
+def _as_v4(body: Any) -> dict[str, Any]:
+    _refuse_body(body, {"type": str, "connection": dict}, required=("type", "connection"), text=_V3)
+    return {"type": body["type"], "properties": body["connection"]}
+
+
+def _told_v3(db: sa.Connection, account_id: int, destination_id: int) -> dict[str, Any]:
+    row = connections.one(db, account_id, "destination", destination_id)
+    assert row is not None
+    last = checks.last(db, destination_id)
+    return {
+        "id": row.id,
+        "type": row.type,
+        "created_at": told(row.created_at),
+        "updated_at": told(row.updated_at),
+        "connection": row.properties,
+        "last_check": {
+            "error": last["error"],
+            "started_at": last["start_time"],
+            "completed_at": last["completion_time"],
+        },
+    }
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+
+
+def told_destination(row: Row, check_job_name: str | None = None) -> dict[str, Any]:
+    """Return the object of section 4.2."""
+    provided = row.properties.keys() | row.secrets.keys()
+    card = cards.report_card(connections.type_of(row), provided=provided, discovered=True, selected=True, details=False)
+    told_row = {
+        "description": row.description,
+        "properties": row.properties,
+        "updated_at": told(row.updated_at),
+        "check_job_name": check_job_name,
+        "name": row.name,
+        "type": row.type,
+        "deleted_at": told(row.deleted_at),
+        "system_paused_at": told(row.system_paused_at),
+        "stitch_client_id": row.account_id,
+        "paused_at": row.paused_at,
+        "id": row.id,
+        "display_name": row.display_name,
+        "created_at": told(row.created_at),
+        "report_card": card,
+    }
+    if check_job_name is None:
+        del told_row["check_job_name"]
+    return told_row
+
+
+def _told_after_check(db: sa.Connection, account_id: int, destination_id: int, now: datetime) -> dict[str, Any]:
+    name = checks.start(db, account_id, destination_id, now)
+    row = connections.one(db, account_id, "destination", destination_id)
+    assert row is not None
+    return told_destination(row, name)
+
+
+def _active(db: sa.Connection, account_id: int) -> Sequence[Row]:
+    query = sa.select(table).where(
+        table.c.account_id == account_id, table.c.kind == "destination", table.c.deleted_at.is_(None)
+    )
+    return db.execute(query.order_by(table.c.id)).all()
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _refuse_body(body: Any, known: Mapping[str, type], *, required: Sequence[str], text: str) -> None:
+    """Refuse a body that lacks or adds arguments, or has them in another type; null stands for a missing one."""
+    if not isinstance(body, dict) or any(body.get(name) is None for name in required):
+        raise Refusal(400, text)
+    for name, value in body.items():
+        if name not in known or not (value is None or isinstance(value, known[name])):
+            raise Refusal(400, text)

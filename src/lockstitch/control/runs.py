@@ -1,0 +1,288 @@
+"""Replication jobs, their logs and what they loaded, as stored and as the API tells them (sections 11 to 13)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from lockstitch.control import connections, sources
+from lockstitch.control.connections import Row
+from lockstitch.control.refusals import typed
+from lockstitch.control.selection import has_selected
+from lockstitch.control.store.database import Store
+from lockstitch.control.store.tables import connections as connection_table
+from lockstitch.control.store.tables import loads, run_log, runs
+from lockstitch.control.times import told
+from lockstitch.core.model import LedgerRow
+
+#: How long reports and logs are shown and kept.
+KEPT = timedelta(days=60)
+PAGE = 100
+
+TERMINATED = "Terminated"
+TIMED_OUT = (
+    "The process was terminated. Most often this occurs because the job has exceeded its allotted runtime. The next "
+    "job will run based on the integration's schedule."
+)
+
+
+# --- starting and stopping --------------------------------------------------------------------------------------------
+
+
+def start(db: sa.Connection, insert_new: Any, account_id: int, source_id: int, now: datetime) -> dict[str, Any]:
+    """Ask for a run by hand; return section 11's answer. A paused source stays paused."""
+    row = _source(db, account_id, source_id)
+    if not _can_run(db, row):
+        raise typed("generic", f"Could not create job for client-id: {account_id}; connection-id: {source_id}")
+    name = begin(db, insert_new, row, now)
+    if name is None:
+        text = f"Did not create job for client-id: {account_id}; connection-id: {source_id} because one already exists"
+        return {"error": {"type": "already_running", "message": text}}
+    return {"job_name": name}
+
+
+def begin(db: sa.Connection, insert_new: Any, source: Row, now: datetime, tick: datetime | None = None) -> str | None:
+    """Write a run down, for whoever dispatches work; return its name, or None where the source has one already."""
+    name = f"{source.account_id}.{source.id}.sync.{_job_id(source, tick)}"
+    values = {
+        "name": name,
+        "account_id": source.account_id,
+        "source_id": source.id,
+        "active_source_id": source.id,
+        "tick": tick,
+        "created_at": now,
+    }
+    return name if db.execute(insert_new(runs).values(values)).rowcount == 1 else None
+
+
+def _job_id(source: Row, tick: datetime | None) -> uuid.UUID:
+    """A tick's run has the same name on every machine and after every restart, so that it can only exist once."""
+    if tick is None:
+        return uuid.uuid1()
+    return uuid.uuid5(uuid.UUID(source.mark_id), f"tick {tick.isoformat()}")
+
+
+def _can_run(db: sa.Connection, row: Row) -> bool:
+    if sources.is_pushed(row.type) or row.destination_id is None:
+        return False
+    card = sources.card_of(row, selected=has_selected(db, row.id))
+    return card["current_step_type"] == "fully_configured"
+
+
+def stop(db: sa.Connection, account_id: int, source_id: int, now: datetime) -> None:
+    """Ask the source's run, if there is one, to stop reading; what it has read is still loaded."""
+    _source(db, account_id, source_id)
+    db.execute(
+        sa.update(runs)
+        .where(runs.c.active_source_id == source_id, runs.c.stop_requested_at.is_(None))
+        .values(stop_requested_at=now)
+    )
+
+
+def _source(db: sa.Connection, account_id: int, source_id: int) -> Row:
+    row = connections.one(db, account_id, "source", source_id)
+    if row is None:
+        raise typed("invalid_source", f"Unable to locate source({source_id}) for client ({account_id})")
+    if row.deleted_at is not None:
+        raise typed("invalid_source", "Integration is deleted.")
+    return row
+
+
+# --- what a worker writes down ----------------------------------------------------------------------------------------
+
+
+def waiting(db: sa.Connection) -> Sequence[Row]:
+    """Return name, attempt and source_id of all runs that have not ended, the oldest first."""
+    query = sa.select(runs.c.name, runs.c.attempt, runs.c.source_id).where(runs.c.active_source_id.is_not(None))
+    return db.execute(query.order_by(runs.c.created_at)).all()
+
+
+def take(db: sa.Connection, name: str, worker: str, now: datetime) -> Row | None:
+    """Make a run this worker's own; None where it has ended. What another worker writes of it from now on is void."""
+    row = db.execute(sa.select(runs).where(runs.c.name == name, runs.c.completion_time.is_(None))).first()
+    if row is None:
+        return None
+    start_time = row.start_time or now
+    db.execute(sa.update(runs).where(runs.c.name == name).values(worker=worker, start_time=start_time))
+    if row.tick is None:
+        # A start by hand moves the grid of a plain interval (section 8.3); a tick has moved it when it fired.
+        moved = sa.update(connection_table).where(connection_table.c.id == row.source_id)
+        db.execute(moved.values(last_start_at=start_time))
+    return row
+
+
+def is_stopped(db: sa.Connection, name: str, worker: str) -> bool:
+    """Tell whether the run is to end: someone asked for it, or it has become another worker's."""
+    row = db.execute(sa.select(runs.c.stop_requested_at, runs.c.worker).where(runs.c.name == name)).first()
+    return row is None or row.worker != worker or row.stop_requested_at is not None
+
+
+def hand_over(db: sa.Connection, name: str, worker: str) -> None:
+    """Give up a run of this worker's that is not at its end, so that another one goes on with it."""
+    own = (runs.c.name == name, runs.c.worker == worker, runs.c.completion_time.is_(None))
+    db.execute(sa.update(runs).where(*own).values(worker=None, attempt=runs.c.attempt + 1))
+
+
+def append_log(db: sa.Connection, name: str, lines: Sequence[str]) -> None:
+    last = db.execute(sa.select(sa.func.max(run_log.c.piece)).where(run_log.c.run_name == name)).scalar()
+    piece = 0 if last is None else last + 1
+    db.execute(sa.insert(run_log).values(run_name=name, piece=piece, text="".join(f"{line}\n" for line in lines)))
+
+
+def log_pieces(db: sa.Connection, name: str) -> Sequence[str]:
+    """Return the pieces of a run's log in their order."""
+    query = sa.select(run_log.c.text).where(run_log.c.run_name == name).order_by(run_log.c.piece)
+    return list(db.execute(query).scalars())
+
+
+def note_loaded(db: sa.Connection, store: Store, run: Row, tables: Sequence[LedgerRow], now: datetime) -> None:
+    """Take note of a load that has landed; tables' names are what the API calls streams here."""
+    for table in tables:
+        values = {
+            "account_id": run.account_id,
+            "source_id": run.source_id,
+            "stream_name": table.table,
+            "last_batch_loaded_at": now,
+            "attempted_at": now,
+            "error_state": None,
+            "rows": table.inserted + table.updated,
+            "rejected": table.rejected,
+        }
+        db.execute(store.upsert(loads, values, ("source_id", "stream_name")))
+    read = sum(table.read for table in tables)
+    db.execute(sa.update(runs).where(runs.c.name == run.name).values(rows=runs.c.rows + read))
+
+
+def note_not_loaded(
+    db: sa.Connection, store: Store, run: Row, streams: Sequence[str], message: str, now: datetime
+) -> None:
+    """Take note of a load that failed, for the report of section 13."""
+    state = _error_state(message)
+    for name in streams:
+        values = {
+            "account_id": run.account_id,
+            "source_id": run.source_id,
+            "stream_name": name,
+            "last_batch_loaded_at": None,
+            "attempted_at": now,
+            "error_state": state,
+        }
+        db.execute(store.upsert(loads, values, ("source_id", "stream_name")))
+
+
+def _error_state(message: str) -> dict[str, Any]:
+    return {
+        "notification_data": {
+            "message": message,
+            "exception_message": message,
+            "warehouse_error_code": None,
+            "error": "LOADER_WAREHOUSE_ERROR",
+            "new_column": None,
+            "status": "ERROR",
+            "warehouse_sql_state": None,
+            "action": "load",
+            "warehouse_message": message,
+            "column": None,
+        },
+        "exception_chain": [{"class": "LockstitchError", "message": message, "chain_sequence_num": 0}],
+    }
+
+
+def finish(db: sa.Connection, name: str, worker: str, outcome: Mapping[str, Any], now: datetime) -> bool:
+    """Write down how a run ended, if it is still this worker's."""
+    ended = (
+        sa.update(runs)
+        .where(runs.c.name == name, runs.c.worker == worker, runs.c.completion_time.is_(None))
+        .values({**outcome, "completion_time": now, "active_source_id": None})
+    )
+    return db.execute(ended).rowcount == 1
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
+
+
+def extractions(db: sa.Connection, account_id: int, page: int, now: datetime) -> dict[str, Any]:
+    """Return one page of section 12's list: the last completed extraction of each source."""
+    ended = runs.alias("ended")
+    newest = (
+        sa.select(ended.c.name)
+        .where(ended.c.source_id == connection_table.c.id, ended.c.completion_time > now - KEPT)
+        .order_by(ended.c.completion_time.desc(), ended.c.name.desc())
+        .limit(1)
+        .correlate(connection_table)
+        .scalar_subquery()
+    )
+    query = (
+        sa.select(runs, connection_table.c.type)
+        .join(connection_table, connection_table.c.id == runs.c.source_id)
+        .where(connection_table.c.account_id == account_id, runs.c.name == newest)
+        .order_by(runs.c.source_id)
+    )
+    return _page(db, query, _extraction, page, f"/v4/{account_id}/extractions")
+
+
+def _extraction(row: Row) -> dict[str, Any]:
+    tap = "tap-" + row.type.rpartition(".")[2]
+    return {
+        "target_exit_status": row.target_exit_status,
+        "job_name": row.name,
+        "start_time": told(row.start_time or row.created_at),
+        "stitch_client_id": row.account_id,
+        "tap_exit_status": row.tap_exit_status,
+        "source_type": tap,
+        "tap_name": tap,
+        "target_description": row.target_description,
+        "discovery_exit_status": row.discovery_exit_status,
+        "discovery_description": row.discovery_description,
+        "tap_description": row.tap_description,
+        "completion_time": told(row.completion_time),
+        "source_id": row.source_id,
+    }
+
+
+def loads_page(db: sa.Connection, account_id: int, page: int, now: datetime) -> dict[str, Any]:
+    """Return one page of section 13's list: the latest load attempt of each table."""
+    query = (
+        sa.select(loads, connection_table.c.name)
+        .join(connection_table, connection_table.c.id == loads.c.source_id)
+        .where(loads.c.account_id == account_id, loads.c.attempted_at > now - KEPT)
+        .order_by(loads.c.stream_name, connection_table.c.name, loads.c.source_id)
+    )
+    return _page(db, query, _load, page, f"/v4/{account_id}/loads")
+
+
+def _load(row: Row) -> dict[str, Any]:
+    return {
+        "stitch_client_id": row.account_id,
+        "source_name": row.name,
+        "stream_name": row.stream_name,
+        "last_batch_loaded_at": told(row.last_batch_loaded_at),
+        "error_state": row.error_state,
+    }
+
+
+def _page(db: sa.Connection, query: Any, tell: Any, page: int, path: str) -> dict[str, Any]:
+    """Return the envelope of section 1.6."""
+    total = db.execute(query.order_by(None).with_only_columns(sa.func.count())).scalar_one()
+    pages = max(1, -(-total // PAGE))
+    rows = db.execute(query.limit(PAGE).offset((page - 1) * PAGE)) if page <= pages else ()
+    links: dict[str, str] = {}
+    if total > PAGE and page < pages:
+        links["next"] = f"{path}?page={page + 1}"
+    if total > PAGE and page > 1:
+        links["previous"] = f"{path}?page={min(page - 1, pages)}"
+    return {"data": [tell(row) for row in rows], "page": page, "total": total, "links": links}
+
+
+def is_run_of(db: sa.Connection, account_id: int, name: str) -> bool:
+    query = sa.select(runs.c.name).where(runs.c.name == name, runs.c.account_id == account_id)
+    return db.execute(query).first() is not None
+
+
+def clean(db: sa.Connection, now: datetime) -> int:
+    """Delete runs and logs that are older than what is shown; return how many runs."""
+    return db.execute(sa.delete(runs).where(runs.c.completion_time < now - KEPT)).rowcount

@@ -1,0 +1,125 @@
+"""Puts a server together: its home folder, its store, its keys, and the worker and clock in this process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import uuid
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import sqlalchemy as sa
+
+from lockstitch.control.keyring import Keyring
+from lockstitch.control.store.database import Store
+from lockstitch.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from lockstitch.control.dispatch import Dispatcher
+    from lockstitch.control.durable import Durable
+
+#: Seconds that runs under way have to commit what they have read, when the server is asked to stop.
+LEAVING = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one server process is to work. `database_url` None means SQLite in the home folder."""
+
+    home: Path
+    database_url: str | None = None
+    runs_at_once: int = 4
+    rate_limited: bool = False
+
+
+class Server:
+    """All that a request needs. `dispatcher` is None where this process only answers."""
+
+    def __init__(self, settings: Settings, store: Store, keyring: Keyring) -> None:
+        self.settings = settings
+        self.store = store
+        self.keyring = keyring
+        self.dispatcher: Dispatcher | None = None
+        self._leaving = False
+
+    @contextmanager
+    def write(self) -> Generator[sa.Connection]:
+        """Lend a transaction; once it is committed, what it wrote down is looked at."""
+        with self.store.begin() as db:
+            yield db
+        if self.dispatcher is not None:
+            self.dispatcher.wake()
+
+    def read(self) -> AbstractContextManager[sa.Connection]:
+        return self.store.read()
+
+
+def open_server(settings: Settings) -> Server:
+    """Make what is missing in the home folder and the store, and open both."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keyring = Keyring.open(settings.home)
+    store = Store(settings.database_url or _sqlite(settings.home, "control"))
+    store.migrate()
+    return Server(settings, store, keyring)
+
+
+def _sqlite(home: Path, name: str) -> str:
+    path = home / f"{name}.sqlite"
+    if not path.exists():
+        path.touch(mode=0o600)
+    return f"sqlite:///{path}"
+
+
+@contextmanager
+def working(server: Server) -> Generator[None]:
+    """Carry out jobs and fire schedules in this process, until the end of the block."""
+    from lockstitch.control.dispatch import Dispatcher
+    from lockstitch.control.durable import CHECKS, RUNS, Durable
+    from lockstitch.control.work import Worker
+
+    with _alone(server) as alone:
+        executor = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        url = server.store.url if server.store.is_shared else _sqlite(server.settings.home, "jobs")
+        durable = Durable(url, executor, runs_at_once=server.settings.runs_at_once)
+        worker = Worker(server.store, server.keyring, server.settings.home, executor, lambda: server._leaving)
+        dispatcher = server.dispatcher = Dispatcher(server.store, durable, executor)
+        durable.launch({RUNS: worker.run, CHECKS: worker.check})
+        dispatcher.start(alone=alone)
+        try:
+            yield
+        finally:
+            _leave(server, dispatcher, durable)
+
+
+def _leave(server: Server, dispatcher: Dispatcher, durable: Durable) -> None:
+    server._leaving = True
+    dispatcher.stop()
+    durable.close(LEAVING)
+    dispatcher.leave()
+    server.dispatcher = None
+
+
+@contextmanager
+def _alone(server: Server) -> Generator[bool]:
+    """With SQLite one process at a time works in a home folder: hold its lock, and tell that nobody else can."""
+    if server.store.is_shared:
+        yield False
+        return
+    path = server.settings.home / "server.lock"
+    with path.open("a+") as lock:
+        _lock(lock, path)
+        yield True
+
+
+def _lock(lock: TextIO, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SettingsError(
+            f"another server works in {path.parent}",
+            hint="stop it, choose another --home, or let both use one PostgreSQL by --database-url",
+        ) from None

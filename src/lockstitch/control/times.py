@@ -1,0 +1,26 @@
+"""Moments as the API writes them: ISO 8601 in UTC, to the second, with Z (`spec/connect-api.md` section 1.3)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import overload
+
+
+@overload
+def told(moment: datetime) -> str: ...
+@overload
+def told(moment: datetime | None) -> str | None: ...
+def told(moment: datetime | None) -> str | None:
+    """Return the moment in the API's form."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def is_moment(text: object) -> bool:
+    """Tell whether a value sent by a client is a moment or a day in ISO 8601."""
+    if not isinstance(text, str):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
