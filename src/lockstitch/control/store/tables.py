@@ -80,7 +80,8 @@ partners = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
 )
 
-#: Every token a client may show, as a hash. `kind`: api, import, ephemeral, session, code. `detail` depends on it.
+#: Every token a client may show, as a hash. `kind`: api, import, ephemeral, session, code. `detail`
+#: is a code's PKCE challenge.
 tokens = _table(
     "tokens",
     _id(),
@@ -91,6 +92,7 @@ tokens = _table(
     sa.Column("description", sa.Text, nullable=False, server_default=""),
     sa.Column("source_id", Id, sa.ForeignKey("connections.id", ondelete="CASCADE"), index=True),
     sa.Column("partner_id", sa.Text),
+    sa.Column("detail", sa.Text),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("expires_at", Moment),
     sa.Column("disabled_at", Moment),
@@ -117,6 +119,8 @@ connections = _table(
     sa.Column("paused_at", sa.Text),  # echoed as it was sent
     sa.Column("system_paused_at", Moment),
     sa.Column("discovered_at", Moment),
+    # Whether a field of it is replicated: kept here, so that telling a source reads no stream.
+    sa.Column("has_selection", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("next_fire_at", Moment, index=True),
     sa.Column("last_start_at", Moment),
 )
