@@ -150,11 +150,13 @@ checks = sa.Table(
     sa.Column("check_exit_status", sa.Integer),
     sa.Column("discovery_exit_status", sa.Integer),
     sa.Column("message", sa.Text),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
     sa.Index("ix_checks_connection_id_start_time", "connection_id", "start_time"),
+    sa.Index("ix_checks_completion_time", "completion_time"),
 )
 
-#: Replication jobs. `active_source_id` is the source's id until the run has ended: at most one at a time. `attempt`
-#: grows when a worker that leaves hands the run over.
+#: Replication jobs. `active_source_id` is the source's id until the run has ended: at most one at a time. `worker` is
+#: who carries it out, by a name that no two takings share. `attempt` grows each time it has to be asked for anew.
 runs = sa.Table(
     "runs",
     metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+
 revision = "0001"
 down_revision = None
 
@@ -61,7 +62,7 @@ def upgrade() -> None:
         sa.Column("paused_at", sa.Text(), nullable=True),
         sa.Column("system_paused_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("discovered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("has_selection", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("has_selection", sa.Boolean(), server_default=sa.text("0"), nullable=False),
         sa.Column("next_fire_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_start_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -102,12 +103,14 @@ def upgrade() -> None:
         sa.Column("check_exit_status", sa.Integer(), nullable=True),
         sa.Column("discovery_exit_status", sa.Integer(), nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("attempt", sa.Integer(), server_default="1", nullable=False),
         sa.ForeignKeyConstraint(
             ["connection_id"], ["connections.id"], name=op.f("fk_checks_connection_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_checks")),
     )
     with op.batch_alter_table("checks", schema=None) as batch_op:
+        batch_op.create_index("ix_checks_completion_time", ["completion_time"], unique=False)
         batch_op.create_index("ix_checks_connection_id_start_time", ["connection_id", "start_time"], unique=False)
 
     op.create_table(
