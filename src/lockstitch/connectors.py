@@ -6,6 +6,8 @@ A connector's `spec.py` says all that is known without its driver:
     TITLE: str                      its name for people
     EXTRA: str | None               the extra of our package that brings its driver
     CREDENTIALS: frozenset[str]     properties whose values are never shown
+    PATHS: dict[str, str]           may be left out: properties that name files, each with the pattern of what stands
+                                    before the path ("" for a bare path); a server confines them to allowed folders
     Properties                      a msgspec.Struct
     open_source(properties, *, spool: Path | None = None) -> Source, or open_destination(properties) -> Destination
 

@@ -16,7 +16,7 @@ from lockstitch.control.server import Server
 @threaded
 def create_destination(server: Server, account_id: int, now: datetime, body: bytes) -> dict[str, Any]:
     with server.write() as db:
-        return destinations.create(db, server.keyring, account_id, parsed(body), now)
+        return destinations.create(db, server.custody, account_id, parsed(body), now)
 
 
 @get("/v4/destinations")
@@ -39,7 +39,7 @@ def change_destination(
     server: Server, account_id: int, now: datetime, destination_id: int, body: bytes
 ) -> dict[str, Any]:
     with server.write() as db:
-        return destinations.change(db, server.keyring, account_id, destination_id, parsed(body), now)
+        return destinations.change(db, server.custody, account_id, destination_id, parsed(body), now)
 
 
 @delete("/v4/destinations/{destination_id:int}", status_code=200)
@@ -62,7 +62,7 @@ def read_destination_check(server: Server, account_id: int, destination_id: int)
 @threaded
 def create_destination_v3(server: Server, account_id: int, now: datetime, body: bytes) -> dict[str, Any]:
     with server.write() as db:
-        return destinations.create_v3(db, server.keyring, account_id, parsed(body), now)
+        return destinations.create_v3(db, server.custody, account_id, parsed(body), now)
 
 
 @get("/v3/destinations")
@@ -78,7 +78,7 @@ def change_destination_v3(
     server: Server, account_id: int, now: datetime, destination_id: int, body: bytes
 ) -> dict[str, Any]:
     with server.write() as db:
-        return destinations.change_v3(db, server.keyring, account_id, destination_id, parsed(body), now)
+        return destinations.change_v3(db, server.custody, account_id, destination_id, parsed(body), now)
 
 
 ROUTES = [

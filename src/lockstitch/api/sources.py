@@ -19,7 +19,7 @@ from lockstitch.control.times import told
 @threaded
 def create_source(server: Server, account_id: int, now: datetime, body: bytes) -> dict[str, Any]:
     with server.write() as db:
-        return sources.create(db, server.keyring, account_id, parsed(body), now)
+        return sources.create(db, server.custody, account_id, parsed(body), now)
 
 
 @get("/v4/sources")
@@ -40,7 +40,7 @@ def read_source(server: Server, account_id: int, source_id: int) -> dict[str, An
 @threaded
 def change_source(server: Server, account_id: int, now: datetime, source_id: int, body: bytes) -> dict[str, Any]:
     with server.write() as db:
-        return sources.change(db, server.keyring, account_id, source_id, parsed(body), now)
+        return sources.change(db, server.custody, account_id, source_id, parsed(body), now)
 
 
 @delete("/v4/sources/{source_id:int}", status_code=200)

@@ -12,12 +12,21 @@ import sqlalchemy as sa
 
 from lockstitch.control.catalogue import cards, properties
 from lockstitch.control.catalogue.catalogue import ConnectionType, find
+from lockstitch.control.folders import Folders
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.refusals import coded
 from lockstitch.control.store.tables import connections
 
 Kind = Literal["source", "destination"]
 Row = sa.Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """Takes in and gives out the properties of connections: the keys for credentials, the folders for files."""
+
+    keyring: Keyring
+    folders: Folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +45,19 @@ def type_of(row: Row) -> ConnectionType:
     return found
 
 
-def changed_properties(keyring: Keyring, kind: ConnectionType, sent: Any, row: Row | None) -> Changed:
+def changed_properties(
+    custody: Custody, account_id: int, kind: ConnectionType, sent: Any, row: Row | None
+) -> Changed:
     """Merge what a client sent into what is stored; refuse it as section 6.6 says."""
     plain: dict[str, Any] = dict(row.properties) if row is not None else properties.system_values(kind)
     hidden: dict[str, str] = dict(row.secrets) if row is not None else {}
     accepted = properties.accept(kind, sent, {**plain, **dict.fromkeys(hidden, "")})
-    if accepted.bad:
+    outside = custody.folders.refused(account_id, kind.connector, accepted.values)
+    bad = [name for name in sent if name in outside or name in accepted.bad]
+    if bad:
         card = cards.report_card(kind, provided=plain.keys() | hidden.keys(), discovered=False, selected=False)
         raise coded(
-            "InvalidProperties", "properties do not match schema", bad_properties=accepted.bad, report_card=card
+            "InvalidProperties", "properties do not match schema", bad_properties=bad, report_card=card
         )
     secret = properties.secret_names(kind)
     for name in accepted.removed:
@@ -52,16 +65,22 @@ def changed_properties(keyring: Keyring, kind: ConnectionType, sent: Any, row: R
         hidden.pop(name, None)
     for name, value in accepted.values.items():
         if name in secret:
-            hidden[name] = keyring.encrypt(value)
+            hidden[name] = custody.keyring.encrypt(value)
         else:
             plain[name] = value
     return Changed(plain, hidden)
 
 
-def settings(keyring: Keyring, row: Row) -> dict[str, Any]:
-    """Return the properties for the connector, credentials decrypted. For the process that carries out a run."""
-    values = {**row.properties, **{name: keyring.decrypt(text) for name, text in row.secrets.items()}}
-    return properties.settings_for(type_of(row), values)
+def settings(custody: Custody, row: Row) -> dict[str, Any]:
+    """Return the properties for the connector: credentials decrypted, paths absolute. For those who carry out a job.
+
+    Raises a user error for a path outside the allowed folders, a credential whose key is missing, and a type that
+    nothing runs.
+    """
+    kind = type_of(row)
+    secrets = {name: custody.keyring.decrypt(text) for name, text in row.secrets.items()}
+    values = properties.settings_for(kind, {**row.properties, **secrets})
+    return custody.folders.settled(row.account_id, kind.connector, values)
 
 
 def insert(db: sa.Connection, values: Mapping[str, Any], now: datetime) -> int:

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from lockstitch.control import checks, connections
 from lockstitch.control.catalogue import cards
 from lockstitch.control.catalogue.catalogue import find
-from lockstitch.control.connections import Row, changed_properties
-from lockstitch.control.keyring import Keyring
+from lockstitch.control.connections import Custody, Row, changed_properties
 from lockstitch.control.refusals import Refusal, coded, not_found
 from lockstitch.control.store.tables import connections as table
 from lockstitch.control.times import told
@@ -25,7 +24,7 @@ _PUT = "PUT body may only include a name, a description, and map of properties"
 _GET = "GET may only include the params: source_id and/or destination_id"
 
 
-def create(db: sa.Connection, keyring: Keyring, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
+def create(db: sa.Connection, custody: Custody, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
     """Make a destination, map the account's sources without one to it, and start its connection check."""
     known = {"type": str, "properties": dict, "name": str, "description": str, "ignore_unmapped_sources": bool}
     _refuse_body(body, known, required=("type", "properties"), text=_POST)
@@ -36,7 +35,7 @@ def create(db: sa.Connection, keyring: Keyring, account_id: int, body: Any, now:
         raise coded("AccessDenied", f"you do not have access to destination type ({kind.type})")
     if len(_active(db, account_id)) >= LIMIT:
         raise Refusal(400, "you are at your destination limit")
-    changed = changed_properties(keyring, kind, body["properties"], None)
+    changed = changed_properties(custody, account_id, kind, body["properties"], None)
     values = {
         "account_id": account_id,
         "kind": "destination",
@@ -56,7 +55,7 @@ def create(db: sa.Connection, keyring: Keyring, account_id: int, body: Any, now:
 
 
 def change(
-    db: sa.Connection, keyring: Keyring, account_id: int, destination_id: int, body: Any, now: datetime
+    db: sa.Connection, custody: Custody, account_id: int, destination_id: int, body: Any, now: datetime
 ) -> dict[str, Any]:
     """Change some properties, the name or the description, and check the connection again."""
     if isinstance(body, dict) and "type" in body:
@@ -67,7 +66,7 @@ def change(
         raise Refusal(400, "invalid connection id")
     values = {name: body[name] for name in ("name", "description") if name in body}
     if "properties" in body:
-        changed = changed_properties(keyring, connections.type_of(row), body["properties"], row)
+        changed = changed_properties(custody, account_id, connections.type_of(row), body["properties"], row)
         values |= {"properties": changed.properties, "secrets": changed.secrets}
     connections.update(db, destination_id, values, now)
     return _told_after_check(db, account_id, destination_id, now)
@@ -110,20 +109,20 @@ def delete(db: sa.Connection, account_id: int, destination_id: int, now: datetim
 _V3 = "body must be a map with type = redshift, postgres, or snowflake. required-keys = type, connection"
 
 
-def create_v3(db: sa.Connection, keyring: Keyring, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
+def create_v3(db: sa.Connection, custody: Custody, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
     """Make a destination from the older body, whose properties are called connection."""
-    made = create(db, keyring, account_id, _as_v4(body), now)
+    made = create(db, custody, account_id, _as_v4(body), now)
     return _told_v3(db, account_id, made["id"])
 
 
 def change_v3(
-    db: sa.Connection, keyring: Keyring, account_id: int, destination_id: int, body: Any, now: datetime
+    db: sa.Connection, custody: Custody, account_id: int, destination_id: int, body: Any, now: datetime
 ) -> dict[str, Any]:
     wanted = _as_v4(body)
     row = connections.one(db, account_id, "destination", destination_id)
     if row is not None and row.type == wanted["type"]:
         del wanted["type"]  # here the same type is no change
-    change(db, keyring, account_id, destination_id, wanted, now)
+    change(db, custody, account_id, destination_id, wanted, now)
     return _told_v3(db, account_id, destination_id)
 
 

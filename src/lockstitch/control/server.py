@@ -8,12 +8,14 @@ import socket
 import uuid
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import sqlalchemy as sa
 
+from lockstitch.control.connections import Custody
+from lockstitch.control.folders import Folders, allowed_folders
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.store.database import Store
 from lockstitch.core.errors import SettingsError
@@ -28,12 +30,16 @@ LEAVING = 60
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one server process is to work. `database_url` None means SQLite in the home folder."""
+    """How one server process is to work. `database_url` None means SQLite in the home folder.
+
+    Files of all accounts may lie in `folders`, and in folders of their own below the home folder.
+    """
 
     home: Path
-    database_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
     runs_at_once: int = 4
     rate_limited: bool = False
+    folders: tuple[Path, ...] = field(default_factory=allowed_folders)
 
 
 class Server:
@@ -43,6 +49,7 @@ class Server:
         self.settings = settings
         self.store = store
         self.keyring = keyring
+        self.custody = Custody(keyring, Folders(settings.home, settings.folders))
         self.dispatcher: Dispatcher | None = None
         self._leaving = False
 
@@ -85,7 +92,7 @@ def working(server: Server) -> Generator[None]:
         executor = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
         url = server.store.url if server.store.is_shared else _sqlite(server.settings.home, "jobs")
         durable = Durable(url, executor, runs_at_once=server.settings.runs_at_once)
-        worker = Worker(server.store, server.keyring, server.settings.home, executor, lambda: server._leaving)
+        worker = Worker(server.store, server.custody, server.settings.home, executor, lambda: server._leaving)
         dispatcher = server.dispatcher = Dispatcher(server.store, durable, executor)
         durable.launch({RUNS: worker.run, CHECKS: worker.check})
         dispatcher.start(alone=alone)

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from lockstitch.control import checks, connections, selection
 from lockstitch.control.catalogue import cards, properties
 from lockstitch.control.catalogue.catalogue import ConnectionType, find
-from lockstitch.control.connections import Row, changed_properties
-from lockstitch.control.keyring import Keyring
+from lockstitch.control.connections import Custody, Row, changed_properties
 from lockstitch.control.refusals import Refusal, coded
 from lockstitch.control.schedules import quartz
 from lockstitch.control.schedules.schedule import Schedule, next_fire, schedule_object, schedule_of
@@ -30,12 +29,12 @@ LONGEST_DISPLAY_NAME = 255
 PUSHED = ("import_api", "webhook.")
 
 
-def create(db: sa.Connection, keyring: Keyring, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
+def create(db: sa.Connection, custody: Custody, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
     """Make a source; a connection check starts as soon as its form is complete."""
     kind = _type_wanted(body)
     display_name = body["display_name"].strip()
     name = _name_wanted(db, account_id, display_name, body.get("name"))
-    changed = changed_properties(keyring, kind, body.get("properties") or {}, None)
+    changed = changed_properties(custody, account_id, kind, body.get("properties") or {}, None)
     _refuse_schedule(changed.properties)
     destination_id = body.get("destination_id")
     if destination_id is None:
@@ -57,7 +56,7 @@ def create(db: sa.Connection, keyring: Keyring, account_id: int, body: Any, now:
 
 
 def change(
-    db: sa.Connection, keyring: Keyring, account_id: int, source_id: int, body: Any, now: datetime
+    db: sa.Connection, custody: Custody, account_id: int, source_id: int, body: Any, now: datetime
 ) -> dict[str, Any]:
     """Change, pause or unpause a source."""
     row = connections.one(db, account_id, "source", source_id)
@@ -76,7 +75,7 @@ def change(
     if "properties" in body:
         if not isinstance(body["properties"], dict):
             raise coded("InvalidBody", _PUT)
-        changed = changed_properties(keyring, connections.type_of(row), body["properties"], row)
+        changed = changed_properties(custody, account_id, connections.type_of(row), body["properties"], row)
         _refuse_schedule(changed.properties)
         values |= {"properties": changed.properties, "secrets": changed.secrets}
     connections.update(db, source_id, values, now)

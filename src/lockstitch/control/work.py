@@ -13,8 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lockstitch.control import checks, connections, process, runs, selection, sources
-from lockstitch.control.connections import Row
-from lockstitch.control.keyring import Keyring
+from lockstitch.control.connections import Custody, Row
 from lockstitch.control.messages import (
     Assignment,
     Committed,
@@ -29,6 +28,7 @@ from lockstitch.control.process import Killed
 from lockstitch.control.store.database import Store
 from lockstitch.control.store.tables import checks as check_table
 from lockstitch.control.store.tables import connections as connection_table
+from lockstitch.core.errors import LockstitchError
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Worker:
     """One process that carries out jobs, under a name of its own."""
 
     store: Store
-    keyring: Keyring
+    custody: Custody
     home: Path
     name: str
     is_leaving: Callable[[], bool] = lambda: False
@@ -69,6 +69,8 @@ class Worker:
             done = process.carry_out(self._check_assignment(connection), report.take, lambda: False, limit=CHECK_LIMIT)
             if done.verdict is not None and report.message is None:
                 report.message = "We encountered an internal error while checking the connection."
+        except LockstitchError as error:  # found before any child was started: a missing key, a forbidden path
+            report.take(Ended("discovery", str(error)))
         except Killed:
             report.message = report.message or "We encountered an internal error while checking the connection."
         moment = now()
@@ -83,7 +85,7 @@ class Worker:
     def _check_assignment(self, connection: Row) -> Assignment:
         given: dict[str, Any] = {
             f"{connection.kind}_type": connection.type,
-            f"{connection.kind}_properties": connections.settings(self.keyring, connection),
+            f"{connection.kind}_properties": connections.settings(self.custody, connection),
         }
         return Assignment(kind="check", home=str(self.home), connection=connection.mark_id, schema="check", **given)
 
@@ -93,6 +95,10 @@ class Worker:
         """Carry out a run, unless it has ended. A second worker that does so takes it over from the first."""
         try:
             self._run(name)
+        except LockstitchError as error:  # found before any child was started: a missing key, a forbidden path
+            outcome = {"tap_exit_status": 1, "tap_description": str(error), "verdict": error.verdict}
+            with self.store.begin() as db:
+                runs.finish(db, name, self.name, outcome, now())
         except Exception:
             # Without this the run would wait for ever, and with it its source.
             log.exception("run %s failed in the worker", name)
@@ -120,9 +126,9 @@ class Worker:
                 connection=source.mark_id,
                 schema=source.name,
                 source_type=source.type,
-                source_properties=connections.settings(self.keyring, source),
+                source_properties=connections.settings(self.custody, source),
                 destination_type=destination.type,
-                destination_properties=connections.settings(self.keyring, destination),
+                destination_properties=connections.settings(self.custody, destination),
                 selection=chosen,
             )
             if not self._carry(assignment, report):

@@ -13,6 +13,7 @@ TYPES = ("duckdb",)
 TITLE = "DuckDB"
 EXTRA: str | None = None
 CREDENTIALS: frozenset[str] = frozenset()
+PATHS = {"path": ""}
 
 
 class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
