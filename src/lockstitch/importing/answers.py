@@ -72,6 +72,11 @@ BATCH_CONTENT_TYPE = Answer(415, b"Content-Type must be application/json", _TEXT
 NO_ARRAY = _json(400, {"status": "ERROR", "message": "An array of records is expected"})
 
 
+def unavailable(message: str) -> Answer:
+    """503: nothing of the request was kept, and the client may send it again."""
+    return _json(503, {"status": "ERROR", "message": message})
+
+
 def push_content_type(given: str) -> Answer:
     """415 of push and validate; `given` is the media type that came."""
     allowed = "Please send application/json or application/transit+json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate, chain
 from typing import Any
@@ -13,9 +13,8 @@ from lockstitch.toolkit.inbox.records import Exact
 
 Values = Sequence[Any]
 
-#: The most digits that Arrow's decimals hold, and how many of them stand after the point where the values need more.
-_MOST_DIGITS = 76
-_SHARED_SCALE = 38
+#: Decimals with at most so many digits before the point, and so many after it, have a type in common in Arrow.
+_MOST_DIGITS = 38
 
 
 def batch_of(rows: Sequence[Mapping[str, Any]], wants: Callable[[str], bool]) -> pa.RecordBatch:
@@ -27,63 +26,55 @@ def batch_of(rows: Sequence[Mapping[str, Any]], wants: Callable[[str], bool]) ->
 
 
 def column_of(values: Values) -> pa.Array:
-    """Return values of any types as one array, each value as it is."""
+    """Return values of any types as one array, each value as it is.
+
+    Integers beyond 64 bits become decimals. Where no decimal type of Arrow's holds all of a column's decimals, those
+    with more than 38 digits before or after the point become text.
+    """
+    for easier in (_decimal_if_large, _text_if_long):
+        try:
+            return _typed(values)
+        except (OverflowError, pa.ArrowInvalid):
+            values = [easier(value) for value in values]
+    return _typed(values)
+
+
+def _decimal_if_large(value: Any) -> Any:
+    return Exact(value) if type(value) is int and not -(2**63) <= value < 2**63 else value
+
+
+def _text_if_long(value: Any) -> Any:
+    if type(value) is not Exact:
+        return value
+    exponent = value.as_tuple().exponent
+    is_held = isinstance(exponent, int) and exponent >= -_MOST_DIGITS and value.adjusted() < _MOST_DIGITS
+    return value if is_held else str(value)
+
+
+def _typed(values: Values) -> pa.Array:
     kinds = dict.fromkeys(map(type, values))
     kinds.pop(type(None), None)
     if len(kinds) > 1:
-        return _union(values, list(map(type, values)), _MAKERS)
+        return _union(values, list(kinds))
     return _MAKERS[next(iter(kinds))](values) if kinds else pa.nulls(len(values))
 
 
-def _union(values: Values, kinds: Sequence[Hashable], makers: Mapping[Any, Callable[[Values], pa.Array]]) -> pa.Array:
+def _union(values: Values, kinds: Sequence[type]) -> pa.Array:
     """Return a dense union with a branch for each kind; a null goes to the first, as a union has none of its own."""
-    branches: dict[Hashable, list[Any]] = {kind: [] for kind in kinds if kind is not type(None)}
-    codes = {kind: code for code, kind in enumerate(branches)}
-    first = next(iter(branches))
+    branches: dict[type, list[Any]] = {kind: [] for kind in kinds}
+    branches[type(None)] = branches[kinds[0]]
+    codes = {kind: code for code, kind in enumerate(kinds)} | {type(None): 0}
     offsets: list[int] = []
-    for kind, value in zip(kinds, values, strict=True):
-        branch = branches[first if value is None else kind]
+    for value in values:
+        branch = branches[type(value)]
         offsets.append(len(branch))
         branch.append(value)
     return pa.UnionArray.from_dense(
-        pa.array(
-            [codes[first if value is None else kind] for kind, value in zip(kinds, values, strict=True)], pa.int8()
-        ),
+        pa.array([codes[type(value)] for value in values], pa.int8()),
         pa.array(offsets, pa.int32()),
-        [makers[kind](branch) for kind, branch in branches.items()],
-        [str(code) for code in codes.values()],
+        [_MAKERS[kind](branches[kind]) for kind in kinds],
+        [str(code) for code in range(len(kinds))],
     )
-
-
-def _integers(values: Values) -> pa.Array:
-    """Integers of 64 bits, and those beyond as decimals without a fraction."""
-    try:
-        return pa.array(values, pa.int64())
-    except OverflowError:
-        fits = ["whole" if value is None or -(2**63) <= value < 2**63 else "large" for value in values]
-    if "whole" not in fits:
-        return _decimals([None if value is None else Exact(value) for value in values])
-    return _union(values, fits, {"whole": _integers, "large": lambda large: _decimals([Exact(one) for one in large])})
-
-
-def _decimals(values: Values) -> pa.Array:
-    """Decimals of one precision and scale; those that no decimal of Arrow's can hold with the others, as their text."""
-    try:
-        return pa.array(values)
-    except pa.ArrowInvalid:
-        fits = ["held" if value is None or _is_held(value) else "text" for value in values]
-    if "held" not in fits:
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
-    held = pa.decimal256(_MOST_DIGITS, _SHARED_SCALE)
-    return _union(
-        values, fits, {"held": lambda some: pa.array(some, held), "text": lambda some: pa.array(map(str, some))}
-    )
-
-
-def _is_held(value: Exact) -> bool:
-    """Tell whether a decimal with as many digits after the point as before it holds the number."""
-    exponent = value.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -_SHARED_SCALE and value.adjusted() < _MOST_DIGITS - _SHARED_SCALE
 
 
 def _objects(values: Values) -> pa.Array:
@@ -112,9 +103,9 @@ def _of(kind: pa.DataType) -> Callable[[Values], pa.Array]:
 #: Python type -> what makes an array of its values, with None for null.
 _MAKERS: Mapping[type, Callable[[Values], pa.Array]] = {
     bool: _of(pa.bool_()),
-    int: _integers,
+    int: _of(pa.int64()),
     float: _of(pa.float64()),
-    Exact: _decimals,
+    Exact: pa.array,
     str: _of(pa.string()),
     bytes: _of(pa.binary()),
     datetime: _of(pa.timestamp("us", "UTC")),

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockstitch.core.errors import LockstitchError, TransientError
@@ -37,9 +37,13 @@ class Full(TransientError):
 
 @dataclass(slots=True)
 class _Ticket:
-    """What one thread wants written: `position` is where its last entry ends, once it is on disk."""
+    """What one thread wants written: `position` is where its last entry ends, once it is on disk.
+
+    Its thread waits until it is `ready`: done, or the one that is to write for all that have queued up.
+    """
 
     data: bytes
+    ready: threading.Event = field(default_factory=threading.Event)
     done: bool = False
     position: int = 0
     error: LockstitchError | None = None
@@ -77,6 +81,7 @@ class Inbox:
         self._segment_bytes = min(segment_bytes, max_bytes // 4)
         self._reserve_bytes = reserve_bytes
         self._queue: list[_Ticket] = []
+        self._is_led = False
         self._queue_lock = threading.Lock()
         self._writing = threading.Lock()
         self._lock: int | None = None
@@ -116,9 +121,12 @@ class Inbox:
         ticket = _Ticket(b"".join(map(files.framed, payloads)))
         with self._queue_lock:
             self._queue.append(ticket)
-        with self._writing:  # whoever comes first writes for all who have queued up behind it
-            if not ticket.done:
-                self._write_queue()
+            if not self._is_led:
+                self._is_led = True
+                ticket.ready.set()
+        ticket.ready.wait()
+        if not ticket.done:
+            self._write_queue()
         if ticket.error is not None:
             raise ticket.error
         return ticket.position
@@ -132,8 +140,22 @@ class Inbox:
                 self._lock = None
 
     def _write_queue(self) -> None:
+        """Write for all that have queued up; the first of those that come meanwhile writes next."""
         with self._queue_lock:
             tickets, self._queue = self._queue, []
+        try:
+            with self._writing:
+                self._write_tickets(tickets)
+        finally:
+            for ticket in tickets:
+                ticket.done = True
+                ticket.ready.set()
+            with self._queue_lock:
+                self._is_led = bool(self._queue)
+                if self._queue:
+                    self._queue[0].ready.set()
+
+    def _write_tickets(self, tickets: Sequence[_Ticket]) -> None:
         try:
             self._take_lock()
             fitting = self._fitting(tickets)
@@ -144,13 +166,15 @@ class Inbox:
             self._fail(tickets, _disk_error(error, self.folder))
         except LockstitchError as error:
             self._fail(tickets, error)
-        finally:
-            for ticket in tickets:
-                ticket.done = True
+        except BaseException:
+            self._undo()
+            self._fail(tickets, TransientError(f"writing to the inbox {self.folder} was interrupted"))
+            raise
 
     def _fail(self, tickets: Sequence[_Ticket], error: LockstitchError) -> None:
         for ticket in tickets:
-            ticket.error = ticket.error or error
+            if not ticket.position:
+                ticket.error = ticket.error or error
 
     def _fitting(self, tickets: Sequence[_Ticket]) -> list[_Ticket]:
         """Return the tickets there is room for; the others are told why there is none."""

@@ -54,13 +54,21 @@ class Waiting(msgspec.Struct, array_like=True):
 
 
 def entries_of(records: Sequence[Records]) -> list[bytes]:
-    """Return the payloads of a request: one, unless a table changes its key within it; each has one key a table."""
+    """Return the payloads of a request: one, unless a table changes its key or version on the way.
+
+    Within an entry each table has one of both, so that reading can pause wherever they change.
+    """
     entries: list[list[Records]] = [[]]
     keys: dict[str, tuple[str, ...]] = {}
+    versions: dict[str, int | None] = {}
     for one in records:
-        if one.key is not None and keys.setdefault(one.table, one.key) != one.key:
+        has_new_key = one.key is not None and keys.get(one.table, one.key) != one.key
+        if has_new_key or versions.get(one.table, one.version) != one.version:
             entries.append([])
-            keys = {one.table: one.key}
+            keys, versions = {}, {}
+        if one.key is not None:
+            keys[one.table] = one.key
+        versions[one.table] = one.version
         entries[-1].append(one)
     return [_encoded(entry) for entry in entries]
 
