@@ -237,17 +237,44 @@ hooks = _table(
     sa.Column("disabled_at", Moment),
 )
 
-#: What is to be sent: e-mails and hook calls, each until it was delivered or given up.
+#: What people are to know. `open_topic` names account, event and topic until the trouble is over: at most one at a time.
+notifications = _table(
+    "notifications",
+    _id(),
+    _account(),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("open_topic", sa.Text, unique=True),
+    sa.Column("connection_id", Id, sa.ForeignKey("connections.id", ondelete="CASCADE"), index=True),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),  # as the other side said it
+    sa.Column("raised_at", Moment, nullable=False),
+    sa.Column("resolved_at", Moment),
+    sa.Column("dismissed_at", Moment),
+)
+
+#: What an account wants to be told by mail; without a row, all of it.
+notification_settings = sa.Table(
+    "notification_settings",
+    metadata,
+    sa.Column(
+        "account_id", Id, sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("hides_errors", sa.Boolean, nullable=False),
+    sa.Column("opted_out", _Json, nullable=False),  # ids of events
+)
+
+#: What is to be sent: mails and calls to hooks. `due_at` is null once it was delivered or given up.
 deliveries = _table(
     "deliveries",
     _id(),
     _account(),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("hook_id", Id, sa.ForeignKey("hooks.id", ondelete="CASCADE")),
-    sa.Column("topic", sa.Text, nullable=False),  # what it is about: a later message on it may take it back
-    sa.Column("content", _Json, nullable=False),
+    sa.Column("hook_id", Id, sa.ForeignKey("hooks.id", ondelete="CASCADE"), index=True),
+    sa.Column("notification_id", Id, sa.ForeignKey("notifications.id", ondelete="CASCADE"), index=True),
+    sa.Column("content", _Json),
     sa.Column("created_at", Moment, nullable=False),
-    sa.Column("due_at", Moment, nullable=False),
+    sa.Column("due_at", Moment),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("delivered_at", Moment),
     sa.Column("given_up_at", Moment),
