@@ -76,7 +76,8 @@ def start(home: Path, *arguments: str) -> Served:
 
 
 def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "LOCKSTITCH_HOME": str(home / "unused")}
+    """Return the environment of a server: files may lie beside its home folder."""
+    return {**os.environ, "LOCKSTITCH_HOME": str(home / "unused"), "LOCKSTITCH_ALLOW_FOLDERS": str(home.parent)}
 
 
 def _address(log: str, begun: int, process: subprocess.Popen[str]) -> str | None:

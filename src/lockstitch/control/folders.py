@@ -1,7 +1,8 @@
-"""Keeps the files that accounts name below folders that are theirs, or that the operator has opened to all of them.
+"""Keeps the files that accounts name below folders that are theirs, or that the operator has opened to all accounts.
 
-Which properties name files is said by each connector's `spec.py`, as `PATHS`. A relative path is one below the account's
-own folder. Symbolic links are followed before it is judged where a path leads; `..` is refused even where it stays inside.
+Which properties name files is said by each connector's `spec.py`, as `PATHS`. A relative path is one below the
+account's own folder. Symbolic links are followed before it is judged where a path leads; `..` is refused even where it
+stays inside.
 """
 
 from __future__ import annotations

@@ -6,6 +6,10 @@ import hashlib
 import hmac
 import json
 import os
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,67 +22,136 @@ ENVIRONMENT = "LOCKSTITCH_KEYS"
 FILE = "keys"
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Keys in use, and what tells whether their file is still the one that was read."""
+
+    fernet: MultiFernet
+    signing: Sequence[bytes] = field(repr=False)
+    stamp: object
+
+    @classmethod
+    def of(cls, keys: Sequence[str], stamp: object = None) -> _Keys:
+        try:
+            fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError:
+            raise SettingsError(
+                "a key for secrets is not 32 bytes in URL-safe base64, or there is none",
+                hint=f"correct {ENVIRONMENT} or the file {FILE} in the home folder; `lockstitch keys add` makes one",
+            ) from None
+        return cls(fernet, [hashlib.sha256(b"signatures\0" + key.encode()).digest() for key in keys], stamp)
+
+
 class Keyring:
     """Encrypts with its first key, and reads what any of its keys has encrypted: so keys can be changed.
 
-    `repr` shows no key.
+    Keys of a file are read again when it was replaced, so that a running server takes up a new key by itself. `repr`
+    shows no key.
     """
 
-    def __init__(self, keys: list[str]) -> None:
-        try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
-        except ValueError:
-            raise SettingsError(
-                "a key for secrets is not 32 bytes in URL-safe base64",
-                hint=f"correct {ENVIRONMENT} or the file {FILE} in the home folder; `lockstitch keys add` makes one",
-            ) from None
-        # Signatures live for minutes, so they may go with the newest key.
-        self._signing = hashlib.sha256(b"signatures\0" + keys[0].encode()).digest()
+    def __init__(self, keys: Sequence[str], path: Path | None = None, stamp: object = None) -> None:
+        self._path = path
+        self._keys = _Keys.of(keys, stamp)
 
     @classmethod
     def open(cls, home: Path) -> Keyring:
         """Read the keys from the environment or the home folder's file (0600), which is made where there is none."""
-        given = os.environ.get(ENVIRONMENT)
-        if given:
-            return cls([key.strip() for key in given.split(",") if key.strip()])
+        if os.environ.get(ENVIRONMENT):
+            return cls(read_keys(home))
         path = home / FILE
         if not path.exists():
-            add_key(home)
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"{path} can be read by others", hint=f"chmod 600 {path}")
-        return cls(path.read_text().split())
+            with suppress(FileExistsError):  # another server that starts at the same time was faster
+                _write_keys(path, [make_key()], os.link)
+        stamp = _stamp(path)
+        return cls(read_keys(home), path, stamp)
+
+    def _current(self) -> _Keys:
+        if self._path is not None:
+            stamp = _stamp(self._path)
+            if stamp != self._keys.stamp:
+                self._keys = _Keys.of(read_keys(self._path.parent), stamp)
+        return self._keys
 
     def encrypt(self, value: Any) -> str:
         """Encrypt any JSON value."""
-        return self._fernet.encrypt(json.dumps(value).encode()).decode()
+        return self._current().fernet.encrypt(json.dumps(value).encode()).decode()
 
     def decrypt(self, text: str) -> Any:
-        try:
-            return json.loads(self._fernet.decrypt(text.encode()))
-        except InvalidToken:
-            raise AccessError(
-                "a stored secret was encrypted with a key that is not here",
-                hint=f"put the old key back behind the new one, into {ENVIRONMENT} or the home folder's file {FILE}",
-            ) from None
+        """Return the value that was encrypted. Raises AccessError where its key is not here."""
+        return json.loads(_with_key(self._current().fernet.decrypt, text))
 
     def renew(self, text: str) -> str:
-        """Encrypt again, with the first key."""
-        return self._fernet.rotate(text.encode()).decode()
+        """Encrypt again, with the first key. Raises AccessError where its key is not here."""
+        return _with_key(self._current().fernet.rotate, text).decode()
 
     def sign(self, text: str) -> str:
-        return hmac.new(self._signing, text.encode(), hashlib.sha256).hexdigest()
+        return _signature(self._current().signing[0], text)
 
     def is_signature(self, signature: str, text: str) -> bool:
-        return hmac.compare_digest(signature.encode(), self.sign(text).encode())
+        """Tell whether this server has signed the text, with its newest key or one before."""
+        good = [_signature(key, text) for key in self._current().signing]
+        return any([hmac.compare_digest(signature.encode(), one.encode()) for one in good])
+
+
+def _signature(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _with_key(work: Callable[[bytes], bytes], text: str) -> bytes:
+    try:
+        return work(text.encode())
+    except InvalidToken:
+        raise AccessError(
+            "a stored secret was encrypted with a key that is not here",
+            hint=f"put the old key back behind the new one, into {ENVIRONMENT} or the home folder's file {FILE}",
+        ) from None
+
+
+def _stamp(path: Path) -> object:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def read_keys(home: Path) -> list[str]:
+    """Return the keys, the newest first. Raises SettingsError for a file that is missing or that others can read."""
+    given = os.environ.get(ENVIRONMENT)
+    if given:
+        return [key.strip() for key in given.split(",") if key.strip()]
+    path = home / FILE
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise SettingsError(f"{path} is missing", hint=f"put the server's keys there, or into {ENVIRONMENT}") from None
+    if mode & 0o077:
+        raise SettingsError(f"{path} can be read by others", hint=f"chmod 600 {path}")
+    return path.read_text().split()
+
+
+def make_key() -> str:
+    return Fernet.generate_key().decode()
 
 
 def add_key(home: Path) -> None:
     """Put a new key before those of the home folder's file."""
-    path, fresh = home / FILE, home / f"{FILE}.new"
-    known = path.read_text() if path.exists() else ""
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(Fernet.generate_key().decode() + "\n" + known)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    keep_keys(home, [make_key(), *read_keys(home)])
+
+
+def keep_keys(home: Path, keys: Sequence[str]) -> None:
+    """Replace the home folder's file by one with these keys."""
+    _write_keys(home / FILE, keys, os.replace)
+
+
+def _write_keys(path: Path, keys: Sequence[str], put: Callable[[str, Path], None]) -> None:
+    """Let the file appear in one step, on disk for good and readable by its owner alone."""
+    handle, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write("".join(f"{key}\n" for key in keys))
+            file.flush()
+            os.fsync(file.fileno())
+        put(fresh, path)
+    finally:
+        Path(fresh).unlink(missing_ok=True)
