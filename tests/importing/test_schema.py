@@ -109,6 +109,7 @@ def test_keywords_of_the_record_itself(schema: dict[str, Any], data: dict[str, A
     [
         ({"properties": []}, "#/properties: expected type: JSONObject, found: JSONArray"),
         ({"properties": {"x": 1}}, "#/properties/x: expected type: JSONObject, found: Integer"),
+        ({"properties": {"x": {"type": [{"type": "string"}]}}}, "unknown type: [{'type': 'string'}]"),
         ({"properties": {"x": {"$ref": "#/nowhere"}}}, "$ref #/nowhere refers to nothing"),
         ({"properties": {"x": {"$ref": "http://other"}}}, "$ref http://other is not within the schema"),
         ({"definitions": {"a": {"$ref": "#/definitions/a"}}, "$ref": "#/definitions/a"}, "refers to itself"),

@@ -127,7 +127,7 @@ def fault(node: Node, value: Any, path: str = "#") -> str | None:
         wanted = " or ".join(_WORDS[one] for one in node.types)
         return f"{path}: expected: {wanted}, found: {type_name(value)}"
     if node.choices is not None and canonical(value) not in node.choices:
-        return f"{path}: {value} is not a valid enum value"
+        return f"{path}: {_short(value)} is not a valid enum value"
     for bound in node.bounds:
         told = bound(value)
         if told is not None:
@@ -137,9 +137,14 @@ def fault(node: Node, value: Any, path: str = "#") -> str | None:
     return found if found is not None else _combined_fault(node, value, path)
 
 
+def _short(value: Any) -> str:
+    """Return as much of a value as an answer should repeat."""
+    return str(value)[:1_000]
+
+
 def _text_fault(node: Node, value: str, path: str) -> str | None:
     if node.format in _FORMATS and _FORMATS[node.format](value) is None:
-        return f"{path}: [{value}] is not a valid {node.format}"
+        return f"{path}: [{_short(value)}] is not a valid {node.format}"
     return None
 
 
@@ -373,7 +378,7 @@ def _types_of(schema: Mapping[str, Any], path: str) -> tuple[str, ...]:
     given = schema.get("type", [])
     types: list[Any] = given if isinstance(given, list) else [given]
     for one in types:
-        if one not in _TYPES:
+        if not isinstance(one, str) or one not in _TYPES:
             raise invalid(f"unknown type: [{one}]")
     _expect(types, list, path)
     return tuple(types)
