@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Litestar, Request, Response
-from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from lockstitch.api import accounts, destinations, health, jobs, reports, sources, streams, types
-from lockstitch.api.answers import refused
+from lockstitch.api import accounts, destinations, health, imports, jobs, reports, sources, streams, types
+from lockstitch.api.answers import Now, Serving, refused
+from lockstitch.api.cross_origin import cross_origin
+from lockstitch.api.limits import RateLimit
 from lockstitch.control import tokens
-from lockstitch.control.refusals import Refusal, coded, not_found
+from lockstitch.control.refusals import Refusal, coded, unknown_address
 from lockstitch.control.server import Server
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ _ROUTES: list[ControllerRouterHandler] = [
     *accounts.ROUTES,
     *destinations.ROUTES,
     *health.ROUTES,
+    *imports.ROUTES,
     *jobs.ROUTES,
     *reports.ROUTES,
     *sources.ROUTES,
@@ -36,11 +39,11 @@ _ROUTES: list[ControllerRouterHandler] = [
 ]
 
 
-def make_app(server: Server) -> Litestar:
-    """Return the ASGI application that answers for a server."""
+def make_app(server: Server, origins: Sequence[str] = ()) -> Litestar:
+    """Return the ASGI application that answers for a server; `origins` are other sites whose pages may call it."""
     return Litestar(
         _ROUTES,
-        state=State({"server": server}),
+        state=State({"server": server, "jobs_limit": RateLimit() if server.settings.rate_limited else None}),
         dependencies={
             "server": Provide(_server, sync_to_thread=False),
             "account_id": Provide(_account_id, sync_to_thread=True),
@@ -48,7 +51,7 @@ def make_app(server: Server) -> Litestar:
         },
         exception_handlers={Refusal: _refusal, HTTPException: _http_error, Exception: _bug},
         request_max_body_size=LARGEST_BODY,
-        cors_config=CORSConfig(allow_origins=[]),
+        before_send=[cross_origin(origins)],
         openapi_config=None,
         logging_config=None,
     )
@@ -62,7 +65,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _account_id(request: Request[Any, Any, Any], server: Server, now: datetime) -> int:
+def _account_id(request: Request[Any, Any, Any], server: Serving, now: Now) -> int:
     """Return the account whose token was shown; each call sees that account alone."""
     with server.read() as db:
         return tokens.bearer(db, request.headers.get("authorization"), "api", now).account_id
@@ -72,11 +75,14 @@ def _refusal(_request: Request[Any, Any, Any], refusal: Refusal) -> Response[Any
     return refused(refusal)
 
 
-def _http_error(_request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    if request.url.path.startswith(imports.PREFIX) and error.status_code in (405, 413):
+        return imports.refused_request(error.status_code, request.headers.get("content-length"))
     # There is no 405 in Connect: an unknown method is an unknown address (section 1.4).
     if error.status_code in (400, 404, 405):
-        return refused(not_found())
-    return refused(coded("BadRequest", error.detail, status=error.status_code))
+        return refused(unknown_address())
+    name = "RequestTooLarge" if error.status_code == 413 else "BadRequest"
+    return refused(coded(name, error.detail, status=error.status_code))
 
 
 def _bug(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -113,11 +113,12 @@ class Job:
         verdict = self._discover()
         if verdict is not None:
             return verdict
-        self._log("main", "INFO", f"Replicating {len(self._assignment.selection)} selected streams.")
+        wanted = self._assignment.selection
+        self._log("main", "INFO", f"Replicating {'all' if wanted is None else len(wanted)} selected streams.")
         try:
             result = pipeline.run(self._pipeline(), events=self._take_event, stop=self._stop)
         except Exception as error:
-            return self._fail(error, tuple(self._assignment.selection))
+            return self._fail(error, tuple(wanted or ()))
         return self._conclude(result)
 
     def _conclude(self, result: RunResult) -> Verdict | None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from lockstitch.control import checks, connections, runs, sources
 from lockstitch.control.durable import Durable
+from lockstitch.control.inboxes import Inboxes
 from lockstitch.control.store.database import Store
 from lockstitch.control.store.tables import connections as table
 from lockstitch.control.store.tables import workers
@@ -26,6 +27,9 @@ HEARTBEAT = 10.0
 #: A worker that was silent for so long is taken for dead.
 SILENCE = timedelta(seconds=60)
 _CLEANING = 3600.0
+#: How often, in seconds, a run may load what was pushed, and how long it waits after one that failed.
+INBOX_EVERY = 5.0
+INBOX_RETRY = timedelta(seconds=60)
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class Dispatcher:
     store: Store
     durable: Durable
     executor: str
+    inboxes: Inboxes
     _wake: threading.Event = field(default_factory=threading.Event)
     _leave: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -77,6 +82,7 @@ class Dispatcher:
     def turn(self, moment: datetime) -> None:
         """Do once what is due at this moment."""
         self._fire(moment)
+        self._take_in(moment)
         self._hand_out()
         if self._is_due("heartbeat", HEARTBEAT):
             self._beat(moment)
@@ -113,6 +119,20 @@ class Dispatcher:
             # Where one is still under way, this tick is skipped without a word.
             if not connections.is_inactive(row):
                 runs.begin(db, self.store.insert_new, row, moment, tick)
+
+    # --- what was pushed --------------------------------------------------------------------------------------------
+
+    def _take_in(self, moment: datetime) -> None:
+        """Begin a run for each inbox that holds something, not oftener than is good for the destination."""
+        for source_id in self.inboxes.unread():
+            if self._is_due(f"inbox {source_id}", INBOX_EVERY):
+                with self.store.begin() as db:
+                    row = db.execute(sa.select(table).where(table.c.id == source_id)).first()
+                    # A paused source takes nothing more in, but what it has accepted is still loaded.
+                    if row is None or row.deleted_at is not None or row.destination_id is None:
+                        continue
+                    if not runs.failed_since(db, source_id, moment - INBOX_RETRY):
+                        runs.begin(db, self.store.insert_new, row, moment)
 
     # --- handing out -----------------------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ Phase = Literal["discovery", "tap", "target"]
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """All that a child needs; properties with their credentials, so it is never written anywhere.
 
-    `check` looks at the ends that are given and discovers; `run` replicates. `home` is the folder for what waits.
+    `check` looks at the ends that are given and discovers; `run` replicates the `selection`, None being all streams.
+    `home` is the folder for what waits.
     """
 
     kind: Literal["check", "run"]
@@ -27,7 +28,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     source_properties: Mapping[str, Any] = {}
     destination_type: str | None = None
     destination_properties: Mapping[str, Any] = {}
-    selection: Mapping[str, StreamChoice] = {}
+    selection: Mapping[str, StreamChoice] | None = None
 
     def __repr__(self) -> str:
         return f"Assignment({self.kind}, {self.source_type}, {self.destination_type})"

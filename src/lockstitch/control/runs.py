@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from lockstitch.control import connections, sources
 from lockstitch.control.connections import Row
 from lockstitch.control.refusals import typed
-from lockstitch.control.selection import has_selected
 from lockstitch.control.store.database import Store
 from lockstitch.control.store.tables import connections as connection_table
 from lockstitch.control.store.tables import loads, run_log, runs
@@ -36,7 +35,7 @@ TIMED_OUT = (
 def start(db: sa.Connection, insert_new: Any, account_id: int, source_id: int, now: datetime) -> dict[str, Any]:
     """Ask for a run by hand; return section 11's answer. A paused source stays paused."""
     row = _source(db, account_id, source_id)
-    if not _can_run(db, row):
+    if not _can_run(row):
         raise typed("generic", f"Could not create job for client-id: {account_id}; connection-id: {source_id}")
     name = begin(db, insert_new, row, now)
     if name is None:
@@ -66,11 +65,10 @@ def _job_id(source: Row, tick: datetime | None) -> uuid.UUID:
     return uuid.uuid5(uuid.UUID(source.mark_id), f"tick {tick.isoformat()}")
 
 
-def _can_run(db: sa.Connection, row: Row) -> bool:
+def _can_run(row: Row) -> bool:
     if sources.is_pushed(row.type) or row.destination_id is None:
         return False
-    card = sources.card_of(row, selected=has_selected(db, row.id))
-    return card["current_step_type"] == "fully_configured"
+    return connections.card_of(row).step == "fully_configured"
 
 
 def stop(db: sa.Connection, account_id: int, source_id: int, now: datetime) -> None:
@@ -113,6 +111,12 @@ def take(db: sa.Connection, name: str, worker: str, now: datetime) -> Row | None
         moved = sa.update(connection_table).where(connection_table.c.id == row.source_id)
         db.execute(moved.values(last_start_at=start_time))
     return row
+
+
+def failed_since(db: sa.Connection, source_id: int, moment: datetime) -> bool:
+    """Tell whether a run of the source has failed since then."""
+    query = sa.select(runs.c.name).where(runs.c.source_id == source_id, runs.c.completion_time > moment)
+    return db.execute(query.where(runs.c.verdict.is_not(None)).limit(1)).first() is not None
 
 
 def is_stopped(db: sa.Connection, name: str, worker: str) -> bool:
@@ -279,6 +283,8 @@ def _page(db: sa.Connection, query: Any, tell: Any, page: int, path: str) -> dic
 
 
 def is_run_of(db: sa.Connection, account_id: int, name: str) -> bool:
+    if "\0" in name:
+        return False
     query = sa.select(runs.c.name).where(runs.c.name == name, runs.c.account_id == account_id)
     return db.execute(query).first() is not None
 

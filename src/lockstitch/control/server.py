@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from lockstitch.control.connections import Custody
 from lockstitch.control.folders import Folders, allowed_folders
+from lockstitch.control.inboxes import Inboxes
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.store.database import Store
 from lockstitch.core.errors import SettingsError
@@ -49,6 +50,7 @@ class Server:
         self.settings = settings
         self.store = store
         self.keyring = keyring
+        self.inboxes = Inboxes(settings.home)
         self.custody = Custody(keyring, Folders(settings.home, settings.folders))
         self.dispatcher: Dispatcher | None = None
         self._leaving = False
@@ -93,7 +95,7 @@ def working(server: Server) -> Generator[None]:
         url = server.store.url if server.store.is_shared else _sqlite(server.settings.home, "jobs")
         durable = Durable(url, executor, runs_at_once=server.settings.runs_at_once)
         worker = Worker(server.store, server.custody, server.settings.home, executor, lambda: server._leaving)
-        dispatcher = server.dispatcher = Dispatcher(server.store, durable, executor)
+        dispatcher = server.dispatcher = Dispatcher(server.store, durable, executor, server.inboxes)
         durable.launch({RUNS: worker.run, CHECKS: worker.check})
         dispatcher.start(alone=alone)
         try:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from lockstitch.control import checks, connections, process, runs, selection, sources
 from lockstitch.control.connections import Custody, Row
+from lockstitch.control.inboxes import inbox_properties
 from lockstitch.control.messages import (
     Assignment,
     Committed,
@@ -126,10 +127,10 @@ class Worker:
                 connection=source.mark_id,
                 schema=source.name,
                 source_type=source.type,
-                source_properties=connections.settings(self.custody, source),
+                source_properties=self._source_properties(source),
                 destination_type=destination.type,
                 destination_properties=connections.settings(self.custody, destination),
-                selection=chosen,
+                selection=None if sources.is_pushed(source.type) else chosen,
             )
             if not self._carry(assignment, report):
                 report.flush()
@@ -143,6 +144,11 @@ class Worker:
                 after = _connection(db, source.id)
                 assert after is not None
                 sources.reschedule(db, after, moment)
+
+    def _source_properties(self, source: Row) -> dict[str, Any]:
+        if sources.is_pushed(source.type):
+            return inbox_properties(self.home, source.id)
+        return connections.settings(self.custody, source)
 
     def _carry(self, assignment: Assignment, report: _RunReport) -> bool:
         """Run the child; False where this process is leaving, so that another one goes on with the run."""

@@ -13,7 +13,7 @@ from lockstitch.control.catalogue.served import own_type, serve
 
 __all__ = ["PUSHED", "ConnectionType", "Property", "Step", "destination_types", "find", "source_types"]
 
-#: What runs without a connector: its rows are pushed to the Import API.
+#: The type whose rows are pushed to the Import API: the server itself says where they lie.
 PUSHED = "import_api"
 
 
@@ -38,6 +38,8 @@ def _types(kind: Kind) -> Mapping[str, ConnectionType]:
     types = {each.type: each for each in published_types(kind)}
     schedule = _schedule(types) if kind == "source" else ()
     for name in known_types(kind):
+        if name == PUSHED:
+            continue  # its one property is the server's own folder, nothing that a client may set
         connector = find_connector(kind, name)
         types[name] = serve(types[name], connector) if name in types else own_type(connector, schedule)
     if kind == "source":

@@ -1,0 +1,102 @@
+"""The Import API (`spec/connect-api.md` section 17): who may push where; bodies are `importing`'s."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from litestar import MediaType, Request, Response, get, post
+
+from lockstitch.api.answers import threaded
+from lockstitch.control import connections, tokens
+from lockstitch.control.refusals import Refusal
+from lockstitch.control.server import Server
+from lockstitch.importing import answers
+from lockstitch.importing.answers import Accepted, Answer
+from lockstitch.importing.batch import receive_batch
+from lockstitch.importing.push import receive_push
+from lockstitch.toolkit.inbox.inbox import Full
+from lockstitch.toolkit.inbox.records import entries_of
+
+#: Bytes of a body as it comes: what is larger, also compressed, is refused unread.
+LARGEST_BODY = 20_000_000
+PREFIX = "/v2/import/"
+
+
+@get("/v2/import/status", sync_to_thread=False)
+def status() -> Response[bytes]:
+    return _told(answers.STATUS)
+
+
+@post("/v2/import/batch", request_max_body_size=LARGEST_BODY)
+@threaded
+def batch(server: Server, now: datetime, request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+    source = _source(server, request, now, answers.NOT_AUTHORIZED)
+    if isinstance(source, Answer):
+        return _told(source)
+    return _kept(server, source, receive_batch(body, *_headers(request)))
+
+
+@post("/v2/import/push", request_max_body_size=LARGEST_BODY)
+@threaded
+def push(server: Server, now: datetime, request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+    source = _source(server, request, now, answers.NOT_AUTHENTICATED)
+    if isinstance(source, Answer):
+        return _told(source)
+    return _kept(server, source, receive_push(body, *_headers(request), source.account_id))
+
+
+@post("/v2/import/validate", request_max_body_size=LARGEST_BODY)
+@threaded
+def validate(server: Server, now: datetime, request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+    """Do what push does, and keep nothing."""
+    source = _source(server, request, now, answers.NOT_AUTHENTICATED)
+    if isinstance(source, Answer):
+        return _told(source)
+    found = receive_push(body, *_headers(request), source.account_id)
+    return _told(answers.VALID if isinstance(found, Accepted) else found)
+
+
+def _source(
+    server: Server, request: Request[Any, Any, Any], now: datetime, refused: Answer
+) -> connections.Row | Answer:
+    """Return the source that the token belongs to, or what to answer instead."""
+    with server.read() as db:
+        try:
+            bearer = tokens.bearer(db, request.headers.get("authorization"), "import", now)
+        except Refusal:
+            return refused
+        row = connections.one(db, bearer.account_id, "source", bearer.source_id or 0)
+    return answers.INACTIVE if row is None or connections.is_inactive(row) else row
+
+
+def _headers(request: Request[Any, Any, Any]) -> tuple[str | None, str | None]:
+    return request.headers.get("content-type"), request.headers.get("content-encoding")
+
+
+def _kept(server: Server, source: connections.Row, found: Accepted | Answer) -> Response[bytes]:
+    """Accept records: they are durable before the answer goes out."""
+    if isinstance(found, Answer):
+        return _told(found)
+    try:
+        server.inboxes.append(source.id, entries_of(found.records))
+    except Full as full:
+        return _told(answers.unavailable(full.message))
+    if server.dispatcher is not None:
+        server.dispatcher.wake()
+    return _told(answers.STORED)
+
+
+def refused_request(status_code: int, size: str | None) -> Response[bytes]:
+    """Answer what never reached a handler: another method, or a body that is too large."""
+    if status_code == 405:
+        return _told(answers.METHOD_NOT_ALLOWED)
+    return _told(answers.too_large(int(size) if size is not None and size.isdecimal() else LARGEST_BODY + 1))
+
+
+def _told(answer: Answer) -> Response[bytes]:
+    media = MediaType.JSON if answer.content_type == "application/json" else answer.content_type
+    return Response(answer.body, status_code=answer.status, media_type=media)
+
+
+ROUTES = [status, batch, push, validate]
