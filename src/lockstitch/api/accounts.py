@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from litestar import Response, post
+from litestar.params import RawBody
 
-from lockstitch.api.answers import parsed, threaded
+from lockstitch.api.answers import AccountId, Now, Serving, parsed, threaded
 from lockstitch.control import accounts, tokens
 from lockstitch.control.refusals import Refusal
-from lockstitch.control.server import Server
 
 
 @post("/v3/accounts", status_code=200)
 @threaded
-def create_account(server: Server, now: datetime, body: bytes) -> dict[str, Any]:
+def create_account(server: Serving, now: Now, body: RawBody) -> dict[str, Any]:
     with server.write() as db:
         account_id, token = accounts.create(db, parsed(body), now)
     return {"access_token": token, "stitch_account_id": account_id}
@@ -24,14 +23,14 @@ def create_account(server: Server, now: datetime, body: bytes) -> dict[str, Any]
 
 @post("/v3/sessions/ephemeral", status_code=200)
 @threaded
-def create_session(server: Server, account_id: int, now: datetime) -> dict[str, Any]:
+def create_session(server: Serving, account_id: AccountId, now: Now) -> dict[str, Any]:
     with server.write() as db:
         return {"ephemeral_token": tokens.make(db, account_id, "ephemeral", now).text}
 
 
 @post("/oauth/token", status_code=200)
 @threaded
-def exchange_code(server: Server, now: datetime, body: bytes) -> Response[Any]:
+def exchange_code(server: Serving, now: Now, body: RawBody) -> Response[Any]:
     """Exchange a code for a permanent token; errors are RFC 6749's."""
     form = _form(body)
     if form.get("grant_type") != "authorization_code":
@@ -40,11 +39,11 @@ def exchange_code(server: Server, now: datetime, body: bytes) -> Response[Any]:
         partner = accounts.partner_of_secret(db, form.get("client_secret", ""))
         if partner is None or form.get("client_id", partner) != partner:
             raise Refusal(401, {"error": "invalid_client"})
-        found = tokens.spend(db, form.get("code", ""), "code", now, partner_id=partner)
-        if found is None:
+        granted = accounts.exchange(db, partner, form.get("code", ""), form.get("code_verifier", ""), now)
+        if granted is None:
             raise Refusal(400, {"error": "invalid_grant"})
-        token = tokens.make(db, found.account_id, "api", now, description=f"partner {partner}").text
-    answer = {"token_type": "bearer", "access_token": token, "stitch_account_id": found.account_id}
+    account_id, token = granted
+    answer = {"token_type": "bearer", "access_token": token, "stitch_account_id": account_id}
     return Response(answer, headers={"Cache-Control": "no-store"})
 
 

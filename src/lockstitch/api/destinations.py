@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from litestar import Request, delete, get, post, put
+from litestar.params import FromPath, RawBody
 
-from lockstitch.api.answers import parsed, threaded
+from lockstitch.api.answers import AccountId, Now, Serving, parsed, threaded
 from lockstitch.control import checks, destinations
-from lockstitch.control.server import Server
 
 
 @post("/v4/destinations", status_code=200)
 @threaded
-def create_destination(server: Server, account_id: int, now: datetime, body: bytes) -> dict[str, Any]:
+def create_destination(server: Serving, account_id: AccountId, now: Now, body: RawBody) -> dict[str, Any]:
     with server.write() as db:
         return destinations.create(db, server.custody, account_id, parsed(body), now)
 
 
 @get("/v4/destinations")
 @threaded
-def list_destinations(server: Server, account_id: int, request: Request[Any, Any, Any]) -> list[dict[str, Any]]:
+def list_destinations(server: Serving, account_id: AccountId, request: Request[Any, Any, Any]) -> list[dict[str, Any]]:
     with server.read() as db:
         return destinations.listed(db, account_id, dict(request.query_params.items()))
 
 
 @get("/v4/destinations/{destination_id:int}")
 @threaded
-def read_destination(server: Server, account_id: int, destination_id: int) -> dict[str, Any]:
+def read_destination(server: Serving, account_id: AccountId, destination_id: FromPath[int]) -> dict[str, Any]:
     with server.read() as db:
         return destinations.read(db, account_id, destination_id)
 
@@ -36,7 +35,7 @@ def read_destination(server: Server, account_id: int, destination_id: int) -> di
 @put("/v4/destinations/{destination_id:int}")
 @threaded
 def change_destination(
-    server: Server, account_id: int, now: datetime, destination_id: int, body: bytes
+    server: Serving, account_id: AccountId, now: Now, destination_id: FromPath[int], body: RawBody
 ) -> dict[str, Any]:
     with server.write() as db:
         return destinations.change(db, server.custody, account_id, destination_id, parsed(body), now)
@@ -44,7 +43,9 @@ def change_destination(
 
 @delete("/v4/destinations/{destination_id:int}", status_code=200)
 @threaded
-def delete_destination(server: Server, account_id: int, now: datetime, destination_id: int) -> dict[str, Any]:
+def delete_destination(
+    server: Serving, account_id: AccountId, now: Now, destination_id: FromPath[int]
+) -> dict[str, Any]:
     with server.write() as db:
         destinations.delete(db, account_id, destination_id, now)
     return {}
@@ -52,7 +53,7 @@ def delete_destination(server: Server, account_id: int, now: datetime, destinati
 
 @get("/v4/destinations/{destination_id:int}/last-connection-check")
 @threaded
-def read_destination_check(server: Server, account_id: int, destination_id: int) -> dict[str, Any]:
+def read_destination_check(server: Serving, account_id: AccountId, destination_id: FromPath[int]) -> dict[str, Any]:
     with server.read() as db:
         destinations.read(db, account_id, destination_id)
         return checks.last(db, destination_id)
@@ -60,14 +61,14 @@ def read_destination_check(server: Server, account_id: int, destination_id: int)
 
 @post("/v3/destinations", status_code=200)
 @threaded
-def create_destination_v3(server: Server, account_id: int, now: datetime, body: bytes) -> dict[str, Any]:
+def create_destination_v3(server: Serving, account_id: AccountId, now: Now, body: RawBody) -> dict[str, Any]:
     with server.write() as db:
         return destinations.create_v3(db, server.custody, account_id, parsed(body), now)
 
 
 @get("/v3/destinations")
 @threaded
-def list_destinations_v3(server: Server, account_id: int) -> list[dict[str, Any]]:
+def list_destinations_v3(server: Serving, account_id: AccountId) -> list[dict[str, Any]]:
     with server.read() as db:
         return destinations.listed_v3(db, account_id)
 
@@ -75,7 +76,7 @@ def list_destinations_v3(server: Server, account_id: int) -> list[dict[str, Any]
 @put("/v3/destinations/{destination_id:int}")
 @threaded
 def change_destination_v3(
-    server: Server, account_id: int, now: datetime, destination_id: int, body: bytes
+    server: Serving, account_id: AccountId, now: Now, destination_id: FromPath[int], body: RawBody
 ) -> dict[str, Any]:
     with server.write() as db:
         return destinations.change_v3(db, server.custody, account_id, destination_id, parsed(body), now)

@@ -7,8 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from litestar import get
 
-from lockstitch.api.answers import threaded
-from lockstitch.control.server import Server
+from lockstitch.api.answers import Serving, threaded
 
 
 @get("/health", sync_to_thread=False)
@@ -18,7 +17,7 @@ def health() -> dict[str, Any]:
 
 @get("/ready")
 @threaded
-def ready(server: Server) -> dict[str, Any]:
+def ready(server: Serving) -> dict[str, Any]:
     """Answer once the store does."""
     with server.read() as db:
         db.execute(sa.text("SELECT 1"))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from litestar import MediaType, Request, Response, get, post
+from litestar.params import RawBody
 
-from lockstitch.api.answers import threaded
+from lockstitch.api.answers import Now, Serving, threaded
 from lockstitch.control import connections, tokens
 from lockstitch.control.refusals import Refusal
-from lockstitch.control.server import Server
 from lockstitch.importing import answers
 from lockstitch.importing.answers import Accepted, Answer
 from lockstitch.importing.batch import receive_batch
@@ -30,7 +29,7 @@ def status() -> Response[bytes]:
 
 @post("/v2/import/batch", request_max_body_size=LARGEST_BODY)
 @threaded
-def batch(server: Server, now: datetime, request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+def batch(server: Serving, now: Now, request: Request[Any, Any, Any], body: RawBody) -> Response[bytes]:
     source = _source(server, request, now, answers.NOT_AUTHORIZED)
     if isinstance(source, Answer):
         return _told(source)
@@ -39,7 +38,7 @@ def batch(server: Server, now: datetime, request: Request[Any, Any, Any], body: 
 
 @post("/v2/import/push", request_max_body_size=LARGEST_BODY)
 @threaded
-def push(server: Server, now: datetime, request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+def push(server: Serving, now: Now, request: Request[Any, Any, Any], body: RawBody) -> Response[bytes]:
     source = _source(server, request, now, answers.NOT_AUTHENTICATED)
     if isinstance(source, Answer):
         return _told(source)
@@ -48,7 +47,7 @@ def push(server: Server, now: datetime, request: Request[Any, Any, Any], body: b
 
 @post("/v2/import/validate", request_max_body_size=LARGEST_BODY)
 @threaded
-def validate(server: Server, now: datetime, request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+def validate(server: Serving, now: Now, request: Request[Any, Any, Any], body: RawBody) -> Response[bytes]:
     """Do what push does, and keep nothing."""
     source = _source(server, request, now, answers.NOT_AUTHENTICATED)
     if isinstance(source, Answer):
@@ -57,9 +56,7 @@ def validate(server: Server, now: datetime, request: Request[Any, Any, Any], bod
     return _told(answers.VALID if isinstance(found, Accepted) else found)
 
 
-def _source(
-    server: Server, request: Request[Any, Any, Any], now: datetime, refused: Answer
-) -> connections.Row | Answer:
+def _source(server: Serving, request: Request[Any, Any, Any], now: Now, refused: Answer) -> connections.Row | Answer:
     """Return the source that the token belongs to, or what to answer instead."""
     with server.read() as db:
         try:
@@ -74,7 +71,7 @@ def _headers(request: Request[Any, Any, Any]) -> tuple[str | None, str | None]:
     return request.headers.get("content-type"), request.headers.get("content-encoding")
 
 
-def _kept(server: Server, source: connections.Row, found: Accepted | Answer) -> Response[bytes]:
+def _kept(server: Serving, source: connections.Row, found: Accepted | Answer) -> Response[bytes]:
     """Accept records: they are durable before the answer goes out."""
     if isinstance(found, Answer):
         return _told(found)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from litestar import delete, post
+from litestar.params import FromPath
 
-from lockstitch.api.answers import threaded
+from lockstitch.api.answers import AccountId, Now, Serving, threaded
 from lockstitch.control import runs
-from lockstitch.control.server import Server
 
 
 @post("/v4/sources/{source_id:int}/sync", status_code=200)
 @threaded
-def start_job(server: Server, account_id: int, now: datetime, source_id: int) -> dict[str, Any]:
+def start_job(server: Serving, account_id: AccountId, now: Now, source_id: FromPath[int]) -> dict[str, Any]:
     with server.write() as db:
         return runs.start(db, server.store.insert_new, account_id, source_id, now)
 
 
 @delete("/v4/sources/{source_id:int}/sync", status_code=200)
 @threaded
-def stop_job(server: Server, account_id: int, now: datetime, source_id: int) -> dict[str, Any]:
+def stop_job(server: Serving, account_id: AccountId, now: Now, source_id: FromPath[int]) -> dict[str, Any]:
     with server.write() as db:
         runs.stop(db, account_id, source_id, now)
     return {"status": 200}

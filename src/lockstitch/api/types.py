@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import get
+from litestar.params import FromPath
 
-from lockstitch.api.answers import threaded
+from lockstitch.api.answers import AccountId, threaded
 from lockstitch.control.catalogue import cards
 from lockstitch.control.catalogue.catalogue import ConnectionType, destination_types, find, source_types
 from lockstitch.control.refusals import coded, not_found
@@ -14,13 +15,13 @@ from lockstitch.control.refusals import coded, not_found
 
 @get("/v4/source-types")
 @threaded
-def list_source_types(account_id: int) -> list[dict[str, Any]]:
+def list_source_types(account_id: AccountId) -> list[dict[str, Any]]:
     return [_card(one) for one in source_types()]
 
 
 @get("/v4/source-types/{name:str}")
 @threaded
-def read_source_type(account_id: int, name: str) -> dict[str, Any]:
+def read_source_type(account_id: AccountId, name: FromPath[str]) -> dict[str, Any]:
     found = find("source", name)
     if found is None:
         raise coded("InvalidType", f"invalid source type ({name})", status=404)
@@ -29,13 +30,13 @@ def read_source_type(account_id: int, name: str) -> dict[str, Any]:
 
 @get("/v4/destination-types")
 @threaded
-def list_destination_types(account_id: int) -> list[dict[str, Any]]:
+def list_destination_types(account_id: AccountId) -> list[dict[str, Any]]:
     return [_card(one) for one in destination_types()]
 
 
 @get("/v4/destination-types/{name:str}")
 @threaded
-def read_destination_type(account_id: int, name: str) -> dict[str, Any]:
+def read_destination_type(account_id: AccountId, name: FromPath[str]) -> dict[str, Any]:
     found = find("destination", name)
     if found is None:
         raise not_found(f"invalid destination type ({name})")

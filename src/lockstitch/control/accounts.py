@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import secrets
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from lockstitch.control import tokens
 from lockstitch.control.refusals import flat
@@ -26,10 +29,19 @@ def create(db: sa.Connection, body: Any, now: datetime) -> tuple[int, str]:
     errors = _errors(db, given)
     if errors:
         raise flat("BadRequest", "Invalid form data.", errors)
-    if db.execute(sa.select(accounts.c.id).where(accounts.c.email == given["email"])).first() is not None:
-        raise flat("ExistingUser", "This email address is already associated with an active user.")
-    account_id = insert(db, {name: given[name] for name in given if name != "partner_secret"}, now)
-    return account_id, tokens.make(db, account_id, "api", now, description=f"partner {given['partner_id']}").text
+    account_id = _inserted(db, {name: given[name] for name in given if name != "partner_secret"}, now)
+    return account_id, partner_token(db, account_id, given["partner_id"], now)
+
+
+def _inserted(db: sa.Connection, values: Mapping[str, str], now: datetime) -> int:
+    taken = flat("ExistingUser", "This email address is already associated with an active user.")
+    if db.execute(sa.select(accounts.c.id).where(sa.func.lower(accounts.c.email) == values["email"].lower())).first():
+        raise taken
+    try:
+        with db.begin_nested():
+            return insert(db, values, now)
+    except IntegrityError:  # another request was faster
+        raise taken from None
 
 
 #: The account that comes with a new server.
@@ -78,6 +90,56 @@ def make_partner(db: sa.Connection, name: str, redirect_uris: list[str], now: da
     }
     db.execute(sa.insert(partners).values(values))
     return partner_id, secret
+
+
+def partner_token(db: sa.Connection, account_id: int, partner_id: str, now: datetime) -> str:
+    """Make the permanent token by which a partner acts for an account."""
+    return tokens.make(db, account_id, "api", now, description=f"partner {partner_id}", partner_id=partner_id).text
+
+
+# --- authorisation of a partner by a user (section 2.3) ---------------------------------------------------------------
+
+
+def callback_of(db: sa.Connection, partner_id: str, wanted: str | None) -> str | None:
+    """Return the address to which an answer for the partner may go; None for one that is not registered."""
+    registered = db.execute(sa.select(partners.c.redirect_uris).where(partners.c.id == partner_id)).scalar() or []
+    if wanted is None:
+        return registered[0] if registered else None
+    return wanted if wanted in registered else None
+
+
+def authorize(
+    db: sa.Connection,
+    partner_id: str,
+    account_id: int,
+    now: datetime,
+    challenge: str | None = None,
+    method: str = "plain",
+) -> str:
+    """Return a code for the partner, once the account's user has agreed; it works once, within five minutes.
+
+    `challenge` and `method` are PKCE's (RFC 7636), where the partner has sent them.
+    """
+    detail = None if challenge is None else f"{method} {challenge}"
+    return tokens.make(db, account_id, "code", now, partner_id=partner_id, detail=detail).text
+
+
+def exchange(db: sa.Connection, partner_id: str, code: str, verifier: str, now: datetime) -> tuple[int, str] | None:
+    """Return the account and a permanent token for a code of this partner's, or None; the code is spent."""
+    found = tokens.spend(db, code, "code", now, partner_id=partner_id)
+    if found is None or not _is_verified(found.detail, verifier):
+        return None
+    return found.account_id, partner_token(db, found.account_id, partner_id, now)
+
+
+def _is_verified(detail: str | None, verifier: str) -> bool:
+    if detail is None:
+        return True
+    method, _, challenge = detail.partition(" ")
+    text = verifier.encode("utf-8", "replace")
+    if method == "S256":
+        text = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=")
+    return secrets.compare_digest(text, challenge.encode("utf-8", "replace"))
 
 
 def partner_of_secret(db: sa.Connection, secret: str) -> str | None:

@@ -6,8 +6,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
+import msgspec
 import sqlalchemy as sa
 
 from lockstitch.control.catalogue import cards, properties
@@ -15,7 +17,7 @@ from lockstitch.control.catalogue.catalogue import ConnectionType, find
 from lockstitch.control.folders import Folders
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.refusals import coded
-from lockstitch.control.store.tables import connections
+from lockstitch.control.store.tables import accounts, connections
 
 Kind = Literal["source", "destination"]
 Row = sa.Row[*tuple[Any, ...]]
@@ -39,15 +41,17 @@ class Changed:
 
 def type_of(row: Row) -> ConnectionType:
     """Return the type of a stored connection."""
-    found = find(row.kind, row.type)
+    return _type(row.kind, row.type)
+
+
+def _type(kind: Kind, name: str) -> ConnectionType:
+    found = find(kind, name)
     if found is None:
-        raise LookupError(f"connection {row.id} is of type {row.type}, which this version does not know")
+        raise LookupError(f"there are {kind}s of type {name}, which this version does not know")
     return found
 
 
-def changed_properties(
-    custody: Custody, account_id: int, kind: ConnectionType, sent: Any, row: Row | None
-) -> Changed:
+def changed_properties(custody: Custody, account_id: int, kind: ConnectionType, sent: Any, row: Row | None) -> Changed:
     """Merge what a client sent into what is stored; refuse it as section 6.6 says."""
     plain: dict[str, Any] = dict(row.properties) if row is not None else properties.system_values(kind)
     hidden: dict[str, str] = dict(row.secrets) if row is not None else {}
@@ -55,10 +59,9 @@ def changed_properties(
     outside = custody.folders.refused(account_id, kind.connector, accepted.values)
     bad = [name for name in sent if name in outside or name in accepted.bad]
     if bad:
-        card = cards.report_card(kind, provided=plain.keys() | hidden.keys(), discovered=False, selected=False)
-        raise coded(
-            "InvalidProperties", "properties do not match schema", bad_properties=bad, report_card=card
-        )
+        bare = _card(kind.kind, kind.type, frozenset(plain), discovered=False, selected=False)
+        card = (card_of(row) if row is not None else bare).json
+        raise coded("InvalidProperties", "properties do not match schema", bad_properties=bad, report_card=card)
     secret = properties.secret_names(kind)
     for name in accepted.removed:
         plain.pop(name, None)
@@ -83,6 +86,27 @@ def settings(custody: Custody, row: Row) -> dict[str, Any]:
     return custody.folders.settled(row.account_id, kind.connector, values)
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A report card, written already, and the type of the step that is to be done next."""
+
+    step: str
+    json: msgspec.Raw
+
+
+def card_of(row: Row) -> Card:
+    """Return how far a connection has come (section 7)."""
+    provided = frozenset(row.properties) | frozenset(row.secrets)
+    return _card(row.kind, row.type, provided, discovered=row.discovered_at is not None, selected=row.has_selection)
+
+
+# Most connections of a type have the same properties, so that a list of a thousand needs few cards.
+@lru_cache(maxsize=1000)
+def _card(kind: Kind, type_name: str, provided: frozenset[str], *, discovered: bool, selected: bool) -> Card:
+    card = cards.report_card(_type(kind, type_name), provided=provided, discovered=discovered, selected=selected)
+    return Card(card["current_step_type"], msgspec.Raw(msgspec.json.encode(card)))
+
+
 def insert(db: sa.Connection, values: Mapping[str, Any], now: datetime) -> int:
     row = {**values, "mark_id": uuid.uuid4().hex, "created_at": now, "updated_at": now}
     return db.execute(sa.insert(connections).values(row).returning(connections.c.id)).scalar_one()
@@ -94,11 +118,23 @@ def update(db: sa.Connection, connection_id: int, values: Mapping[str, Any], now
 
 def one(db: sa.Connection, account_id: int, kind: Kind, connection_id: int) -> Row | None:
     """Return an account's connection, deleted or not; nobody else's."""
+    if not is_id(connection_id):
+        return None
     return db.execute(
         sa.select(connections).where(
             connections.c.id == connection_id, connections.c.account_id == account_id, connections.c.kind == kind
         )
     ).first()
+
+
+def is_id(number: object) -> bool:
+    """Tell whether a number that a client sent can be an id: a database takes no larger ones, not even to compare."""
+    return isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**63
+
+
+def hold(db: sa.Connection, account_id: int) -> None:
+    """Let nobody else name or count this account's things until the transaction ends. SQLite has one writer anyway."""
+    db.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id).with_for_update(key_share=True))
 
 
 def is_inactive(row: Row) -> bool:

@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lockstitch.control import checks, connections
-from lockstitch.control.catalogue import cards
-from lockstitch.control.catalogue.catalogue import find
+from lockstitch.control import checks, connections, sources
+from lockstitch.control.catalogue.catalogue import ConnectionType, Property, find
 from lockstitch.control.connections import Custody, Row, changed_properties
 from lockstitch.control.refusals import Refusal, coded, not_found
 from lockstitch.control.store.tables import connections as table
+from lockstitch.control.store.tables import hooks
 from lockstitch.control.times import told
 
 #: The hard maximum of section 19.
@@ -28,9 +28,8 @@ def create(db: sa.Connection, custody: Custody, account_id: int, body: Any, now:
     """Make a destination, map the account's sources without one to it, and start its connection check."""
     known = {"type": str, "properties": dict, "name": str, "description": str, "ignore_unmapped_sources": bool}
     _refuse_body(body, known, required=("type", "properties"), text=_POST)
-    kind = find("destination", body["type"])
-    if kind is None:
-        raise Refusal(400, _POST)
+    kind = _type_wanted(body["type"], _POST)
+    connections.hold(db, account_id)
     if not kind.details["access"]:
         raise coded("AccessDenied", f"you do not have access to destination type ({kind.type})")
     if len(_active(db, account_id)) >= LIMIT:
@@ -47,11 +46,16 @@ def create(db: sa.Connection, custody: Custody, account_id: int, body: Any, now:
     }
     destination_id = connections.insert(db, values, now)
     if not body.get("ignore_unmapped_sources", False):
-        unmapped = (table.c.account_id == account_id, table.c.kind == "source", table.c.destination_id.is_(None))
-        db.execute(
-            sa.update(table).where(*unmapped, table.c.deleted_at.is_(None)).values(destination_id=destination_id)
-        )
+        _map(db, account_id, destination_id, now)
     return _told_after_check(db, account_id, destination_id, now)
+
+
+def _map(db: sa.Connection, account_id: int, destination_id: int, now: datetime) -> None:
+    """Let the account's sources without a destination fill this one, by their schedules."""
+    unmapped = (table.c.account_id == account_id, table.c.kind == "source", table.c.destination_id.is_(None))
+    mapped = sa.update(table).where(*unmapped, table.c.deleted_at.is_(None)).values(destination_id=destination_id)
+    for row in db.execute(mapped.returning(table)).all():
+        sources.reschedule(db, row, now)
 
 
 def change(
@@ -61,11 +65,15 @@ def change(
     if isinstance(body, dict) and "type" in body:
         raise Refusal(400, "this API endpoint does not support modifying destination type")
     _refuse_body(body, {"properties": dict, "name": str, "description": str}, required=(), text=_PUT)
+    if not body:
+        raise Refusal(400, _PUT)
     row = connections.one(db, account_id, "destination", destination_id)
     if row is None or row.deleted_at is not None:
         raise Refusal(400, "invalid connection id")
-    values = {name: body[name] for name in ("name", "description") if name in body}
-    if "properties" in body:
+    values = {"description": body["description"]} if "description" in body else {}
+    if body.get("name"):
+        values["name"] = body["name"]
+    if body.get("properties") is not None:
         changed = changed_properties(custody, account_id, connections.type_of(row), body["properties"], row)
         values |= {"properties": changed.properties, "secrets": changed.secrets}
     connections.update(db, destination_id, values, now)
@@ -97,21 +105,22 @@ def delete(db: sa.Connection, account_id: int, destination_id: int, now: datetim
     if row is None or row.deleted_at is not None:
         raise Refusal(400, f"Unable to locate dest ({destination_id}) for client ({account_id}) to delete")
     connections.update(db, destination_id, {"deleted_at": now, "secrets": {}}, now)
-    from lockstitch.control.store.tables import hooks
-
     db.execute(sa.delete(hooks).where(hooks.c.destination_id == destination_id))
-    mapped = sa.update(table).where(table.c.destination_id == destination_id)
+    mapped = sa.update(table).where(table.c.destination_id == destination_id, table.c.deleted_at.is_(None))
     db.execute(mapped.values(destination_id=None, paused_at=told(now), next_fire_at=None, updated_at=now))
 
 
 # --- version 3 (section 4.4) ------------------------------------------------------------------------------------------
 
+_DIGITS = (r"^\d+", r"^\d+$", r"^-?\d+$")
 _V3 = "body must be a map with type = redshift, postgres, or snowflake. required-keys = type, connection"
 
 
 def create_v3(db: sa.Connection, custody: Custody, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
     """Make a destination from the older body, whose properties are called connection."""
-    made = create(db, custody, account_id, _as_v4(body), now)
+    wanted = _as_v4(body)
+    _type_wanted(wanted["type"], _V3)
+    made = create(db, custody, account_id, wanted, now)
     return _told_v3(db, account_id, made["id"])
 
 
@@ -120,7 +129,7 @@ def change_v3(
 ) -> dict[str, Any]:
     wanted = _as_v4(body)
     row = connections.one(db, account_id, "destination", destination_id)
-    if row is not None and row.type == wanted["type"]:
+    if row is None or row.type == wanted["type"]:
         del wanted["type"]  # here the same type is no change
     change(db, custody, account_id, destination_id, wanted, now)
     return _told_v3(db, account_id, destination_id)
@@ -144,7 +153,7 @@ def _told_v3(db: sa.Connection, account_id: int, destination_id: int) -> dict[st
         "type": row.type,
         "created_at": told(row.created_at),
         "updated_at": told(row.updated_at),
-        "connection": row.properties,
+        "connection": _as_json(row),
         "last_check": {
             "error": last["error"],
             "started_at": last["start_time"],
@@ -153,13 +162,24 @@ def _told_v3(db: sa.Connection, account_id: int, destination_id: int) -> dict[st
     }
 
 
+def _as_json(row: Row) -> dict[str, Any]:
+    """Return the properties with the JSON types of version 3, where version 4 writes all of them as text."""
+    known = connections.type_of(row).properties
+    return {name: _typed(known[name], value) if name in known else value for name, value in row.properties.items()}
+
+
+def _typed(known: Property, value: Any) -> Any:
+    schema = known.json_schema or {}
+    if schema.get("type") == "boolean" or schema.get("pattern") == "^(true|false)$":
+        return value == "true"
+    return int(value) if schema.get("pattern") in _DIGITS and len(value) < 19 and value.isdecimal() else value
+
+
 # --- telling ----------------------------------------------------------------------------------------------------------
 
 
 def told_destination(row: Row, check_job_name: str | None = None) -> dict[str, Any]:
     """Return the object of section 4.2."""
-    provided = row.properties.keys() | row.secrets.keys()
-    card = cards.report_card(connections.type_of(row), provided=provided, discovered=True, selected=True, details=False)
     told_row = {
         "description": row.description,
         "properties": row.properties,
@@ -174,7 +194,7 @@ def told_destination(row: Row, check_job_name: str | None = None) -> dict[str, A
         "id": row.id,
         "display_name": row.display_name,
         "created_at": told(row.created_at),
-        "report_card": card,
+        "report_card": connections.card_of(row).json,
     }
     if check_job_name is None:
         del told_row["check_job_name"]
@@ -197,6 +217,13 @@ def _active(db: sa.Connection, account_id: int) -> Sequence[Row]:
 
 def _number(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 19 else 0
+
+
+def _type_wanted(name: str, text: str) -> ConnectionType:
+    kind = find("destination", name)
+    if kind is None:
+        raise Refusal(400, text)
+    return kind
 
 
 def _refuse_body(body: Any, known: Mapping[str, type], *, required: Sequence[str], text: str) -> None:

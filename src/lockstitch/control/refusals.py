@@ -12,10 +12,11 @@ from typing import Any
 class Refusal(Exception):
     """An answer with its status. A `body` that is text goes out as plain text, all else as JSON."""
 
-    def __init__(self, status: int, body: Any) -> None:
+    def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status} {body}")
         self.status = status
         self.body = body
+        self.headers = dict(headers or {})
 
 
 def coded(error: str, message: str, *, status: int = 400, **more: Any) -> Refusal:
@@ -36,6 +37,18 @@ def flat(code: str, message: str, errors: Mapping[str, str] | None = None) -> Re
 
 def not_found(message: str = "there is no such thing here") -> Refusal:
     return coded("NotFound", message, status=404)
+
+
+def unknown_address() -> Refusal:
+    """An address or method that Connect does not have (1.1, 1.4): there is no 405, and nothing to say about it."""
+    return Refusal(404, {"error": "NotFound"})
+
+
+def too_many(seconds: int) -> Refusal:
+    """A limit of requests is reached (1.5), for so many seconds."""
+    message = f"too many requests; try again in {seconds} seconds"
+    body = {"error": "RateLimitExceeded", "data": {"message": message}}
+    return Refusal(429, body, {"Retry-After": str(seconds)})
 
 
 def unauthorized() -> Refusal:

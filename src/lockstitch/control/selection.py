@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from lockstitch.control.connections import is_id
 from lockstitch.control.refusals import Refusal
 from lockstitch.control.store.tables import connections, streams
 from lockstitch.core.model import Field, Stream, StreamChoice
 
 Row = sa.Row[*tuple[Any, ...]]
 
-#: What a user may set; all else is discovered.
-WRITABLE = ("selected", "replication-method", "replication-key", "view-key-properties")
-_METHODS = ("FULL_TABLE", "INCREMENTAL", "LOG_BASED")
+#: What a user may set, and to what; all else is discovered.
+_ALLOWED: Mapping[str, Callable[[Any], bool]] = {
+    "selected": lambda value: isinstance(value, bool),
+    "replication-method": lambda value: value in ("FULL_TABLE", "INCREMENTAL", "LOG_BASED"),
+    "replication-key": lambda value: isinstance(value, str),
+    "view-key-properties": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+}
+WRITABLE = tuple(_ALLOWED)
 _NO_LIST = "body must contain a 'streams' property with a list of metadatas by tap_stream_id"
 
 #: Metadata of a stream as stored: by field name, "" for the stream itself.
@@ -58,7 +64,7 @@ def store_discovered(
     for row in stored.values():
         if row.gone_at is None:
             db.execute(sa.update(streams).where(streams.c.id == row.id).values(gone_at=now))
-    db.execute(sa.update(connections).where(connections.c.id == source_id).values(discovered_at=now))
+    _note_selection(db, source_id, discovered_at=now)
 
 
 def _schema(stream: Stream) -> dict[str, Any]:
@@ -108,10 +114,10 @@ def listed(db: sa.Connection, source_id: int) -> list[dict[str, Any]]:
 
 def read(db: sa.Connection, source_id: int, stream_id: int) -> dict[str, Any]:
     """Return the stream schema of section 10.2."""
-    found = [row for row in _rows(db, source_id) if row.id == stream_id]
-    if not found:
+    own = (streams.c.source_id == source_id, streams.c.id == stream_id, streams.c.gone_at.is_(None))
+    row = db.execute(sa.select(streams).where(*own)).first() if is_id(stream_id) else None
+    if row is None:
         raise Refusal(400, JsonText(f"invalid stream-id: {stream_id}"))
-    (row,) = found
     is_selected = row.chosen.get("", {}).get("selected") is True
     fields = [
         {"breadcrumb": ["properties", name], "metadata": _of_field(row, name, shown=is_selected)}
@@ -140,15 +146,12 @@ def _of_field(row: Row, name: str, *, shown: bool) -> dict[str, Any]:
     return {**row.metadata[name], **selected}
 
 
-def selected_sources(db: sa.Connection, account_id: int) -> set[int]:
-    """Return the ids of an account's sources with a selected stream in which a field is replicated."""
-    query = sa.select(streams.c.source_id, streams.c.metadata, streams.c.chosen).join(connections)
-    rows = db.execute(query.where(connections.c.account_id == account_id, streams.c.gone_at.is_(None)))
-    return {row.source_id for row in rows if _chosen_fields(row) is not None}
-
-
-def has_selected(db: sa.Connection, source_id: int) -> bool:
-    return any(_chosen_fields(row) is not None for row in _rows(db, source_id))
+def _note_selection(db: sa.Connection, source_id: int, **more: Any) -> None:
+    """Write down whether the source has a selected stream in which a field is replicated."""
+    query = sa.select(streams.c.metadata, streams.c.chosen)
+    rows = db.execute(query.where(streams.c.source_id == source_id, streams.c.gone_at.is_(None)))
+    found = any(_chosen_fields(row) is not None for row in rows)
+    db.execute(sa.update(connections).where(connections.c.id == source_id).values(has_selection=found, **more))
 
 
 def _chosen_fields(row: Row) -> frozenset[str] | None:
@@ -186,12 +189,12 @@ def choose(db: sa.Connection, source_id: int, body: Any) -> None:
     """Change what is selected (section 10.6): all of the body, or nothing."""
     wanted = _parsed(body)
     stored = {row.tap_stream_id: row for row in _rows(db, source_id)}
-    unknown = [_clojure(name) for name, _ in wanted if name not in stored]
+    unknown = [_clojure(name) for name, _ in wanted if not isinstance(name, str) or name not in stored]
     if unknown:
         raise _invalid(f"invalid tap-stream-ids:  [{' '.join(unknown)}]")
     chosen: dict[str, dict[str, dict[str, Any]]] = {}
     for name, entries in wanted:
-        assert name is not None
+        assert isinstance(name, str)
         row = stored[name]
         own = chosen.setdefault(name, {field: dict(known) for field, known in row.chosen.items()})
         for entry in entries:
@@ -199,9 +202,10 @@ def choose(db: sa.Connection, source_id: int, body: Any) -> None:
             own.setdefault(entry.field, {}).update(entry.metadata)
     for name, own in chosen.items():
         db.execute(sa.update(streams).where(streams.c.id == stored[name].id).values(chosen=own))
+    _note_selection(db, source_id)
 
 
-def _parsed(body: Any) -> list[tuple[str | None, list[_Entry]]]:
+def _parsed(body: Any) -> list[tuple[Any, list[_Entry]]]:
     listed_streams = body.get("streams") if isinstance(body, dict) else None
     if not isinstance(listed_streams, list) or not all(isinstance(one, dict) for one in listed_streams):
         raise Refusal(400, JsonText(_NO_LIST))
@@ -234,14 +238,11 @@ def _refuse_entry(row: Row, entry: _Entry) -> None:
     if read_only:
         names = " ".join(json.dumps(name) for name in read_only)
         raise _invalid(f"only non-discoverable metadata can be produced by the UI: #{{{names}}}")
-    selected = entry.metadata.get("selected", False)
-    if not (selected is None or isinstance(selected, bool)):
-        raise _invalid(f"invalid selected: {json.dumps(selected)}")
-    if selected and row.metadata[entry.field].get("inclusion") == "unsupported":
+    for name, value in entry.metadata.items():
+        if value is not None and not _ALLOWED[name](value):
+            raise _invalid(f"invalid {name}: {value if isinstance(value, str) else json.dumps(value)}")
+    if entry.metadata.get("selected") and row.metadata[entry.field].get("inclusion") == "unsupported":
         raise _invalid("Unsupported fields cannot be selected by default")
-    method = entry.metadata.get("replication-method")
-    if method is not None and method not in _METHODS:
-        raise _invalid(f"invalid replication-method: {method if isinstance(method, str) else json.dumps(method)}")
 
 
 def _invalid(text: str) -> Refusal:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import json
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from lockstitch.control import checks, connections, selection
-from lockstitch.control.catalogue import cards, properties
+from lockstitch.control import checks, connections
+from lockstitch.control.catalogue import properties
 from lockstitch.control.catalogue.catalogue import ConnectionType, find
 from lockstitch.control.connections import Custody, Row, changed_properties
 from lockstitch.control.refusals import Refusal, coded
@@ -32,6 +32,7 @@ PUSHED = ("import_api", "webhook.")
 def create(db: sa.Connection, custody: Custody, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
     """Make a source; a connection check starts as soon as its form is complete."""
     kind = _type_wanted(body)
+    connections.hold(db, account_id)
     display_name = body["display_name"].strip()
     name = _name_wanted(db, account_id, display_name, body.get("name"))
     changed = changed_properties(custody, account_id, kind, body.get("properties") or {}, None)
@@ -66,6 +67,7 @@ def change(
         raise coded("InvalidBody", _PUT)
     values: dict[str, Any] = {}
     if "display_name" in body:
+        connections.hold(db, account_id)
         values["display_name"] = _display_name(db, account_id, body["display_name"], source_id)
     if "paused_at" in body:
         values |= _paused(body["paused_at"])
@@ -85,15 +87,14 @@ def change(
 def listed(db: sa.Connection, account_id: int) -> list[dict[str, Any]]:
     """Return all of an account's sources, deleted ones included."""
     query = sa.select(table).where(table.c.account_id == account_id, table.c.kind == "source").order_by(table.c.id)
-    selected = selection.selected_sources(db, account_id)
-    return [told_source(row, selected=row.id in selected) for row in db.execute(query)]
+    return [told_source(row) for row in db.execute(query)]
 
 
 def read(db: sa.Connection, account_id: int, source_id: int) -> dict[str, Any]:
     row = connections.one(db, account_id, "source", source_id)
     if row is None:
         raise coded("InvalidId", f"source not found ({source_id})", status=404)
-    return told_source(row, selected=selection.has_selected(db, source_id))
+    return told_source(row)
 
 
 def delete(db: sa.Connection, account_id: int, source_id: int, now: datetime) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def delete(db: sa.Connection, account_id: int, source_id: int, now: datetime) ->
 # --- telling ----------------------------------------------------------------------------------------------------------
 
 
-def told_source(row: Row, *, selected: bool, check_job_name: str | None = None) -> dict[str, Any]:
+def told_source(row: Row, check_job_name: str | None = None) -> dict[str, Any]:
     """Return the object of section 6.2."""
     schedule = schedule_for(row)
     shown = schedule is not None and row.next_fire_at is not None and not connections.is_inactive(row)
@@ -126,19 +127,11 @@ def told_source(row: Row, *, selected: bool, check_job_name: str | None = None) 
         "id": row.id,
         "display_name": row.display_name,
         "created_at": told(row.created_at),
-        "report_card": card_of(row, selected=selected),
+        "report_card": connections.card_of(row).json,
     }
     if check_job_name is None:
         del told_row["check_job_name"]
     return told_row
-
-
-def card_of(row: Row, *, selected: bool) -> dict[str, Any]:
-    provided: Set[str] = row.properties.keys() | row.secrets.keys()
-    kind = connections.type_of(row)
-    return cards.report_card(
-        kind, provided=provided, discovered=row.discovered_at is not None, selected=selected, details=False
-    )
 
 
 def _told_properties(row: Row, schedule: Schedule | None) -> dict[str, Any]:
@@ -167,12 +160,10 @@ def reschedule(db: sa.Connection, row: Row, now: datetime, *, fired: bool = Fals
     """
     schedule = schedule_for(row) if row.destination_id is not None and not connections.is_inactive(row) else None
     moment = None
-    if schedule is not None:
-        card = card_of(row, selected=selection.has_selected(db, row.id))
-        if card["current_step_type"] == "fully_configured":
-            if not fired and row.next_fire_at is not None and row.next_fire_at <= now:
-                return
-            moment = next_fire(schedule, last_start=row.last_start_at, now=now, after=now)
+    if schedule is not None and connections.card_of(row).step == "fully_configured":
+        if not fired and row.next_fire_at is not None and row.next_fire_at <= now:
+            return
+        moment = next_fire(schedule, last_start=row.last_start_at, now=now, after=now)
     if moment != row.next_fire_at:
         db.execute(sa.update(table).where(table.c.id == row.id).values(next_fire_at=moment))
 
@@ -184,15 +175,13 @@ def _settled(db: sa.Connection, account_id: int, source_id: int, now: datetime, 
     """Start a check where the form is complete, set the schedule, and tell the source as it stands then."""
     row = connections.one(db, account_id, "source", source_id)
     assert row is not None
-    selected = selection.has_selected(db, source_id)
-    step = card_of(row, selected=selected)["current_step_type"]
     name = None
-    if check and not is_pushed(row.type) and step not in ("form", "oauth"):
+    if check and not is_pushed(row.type) and connections.card_of(row).step not in ("form", "oauth"):
         name = checks.start(db, account_id, source_id, now)
     reschedule(db, row, now)
     row = connections.one(db, account_id, "source", source_id)
     assert row is not None
-    return told_source(row, selected=selected, check_job_name=name)
+    return told_source(row, name)
 
 
 def _type_wanted(body: Any) -> ConnectionType:
@@ -230,7 +219,8 @@ def _name_wanted(db: sa.Connection, account_id: int, display_name: str, name: st
 
 def _display_name(db: sa.Connection, account_id: int, value: Any, source_id: int | None) -> str:
     if not isinstance(value, str) or not 0 < len(value.strip()) <= LONGEST_DISPLAY_NAME:
-        raise coded("InvalidDisplayName", f"invalid display_name ({value})")
+        shown = value if isinstance(value, str) else json.dumps(value)
+        raise coded("InvalidDisplayName", f"invalid display_name ({shown})")
     name = value.strip()
     taken = sa.select(table.c.id).where(*_own(account_id), table.c.display_name == name, table.c.id != (source_id or 0))
     if db.execute(taken).first() is not None:
@@ -252,9 +242,7 @@ def _only_destination(db: sa.Connection, account_id: int) -> int | None:
 
 
 def _refuse_destination(db: sa.Connection, account_id: int, destination_id: Any) -> None:
-    row = None
-    if isinstance(destination_id, int) and not isinstance(destination_id, bool) and abs(destination_id) < 2**63:
-        row = connections.one(db, account_id, "destination", destination_id)
+    row = connections.one(db, account_id, "destination", destination_id)
     if row is None or row.deleted_at is not None:
         raise Refusal(400, "invalid connection id")
 

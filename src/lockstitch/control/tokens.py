@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from lockstitch.control import connections
 from lockstitch.control.refusals import coded, unauthorized
-from lockstitch.control.store.tables import accounts, connections, tokens
+from lockstitch.control.store.tables import accounts, tokens
 
 Kind = Literal["api", "import", "ephemeral", "session", "code"]
 
@@ -43,10 +44,11 @@ class Bearer:
     account_id: int
     token_id: int
     source_id: int | None = None
+    detail: str | None = None
 
 
 def make(db: sa.Connection, account_id: int, kind: Kind, now: datetime, **more: Any) -> Made:
-    """Store a new token; `more` are further columns: description, source_id, partner_id."""
+    """Store a new token; `more` are further columns: description, source_id, partner_id, detail."""
     text = _PREFIX[kind] + secrets.token_urlsafe(32)
     life = _LIFE[kind]
     values = {
@@ -80,14 +82,14 @@ def bearer(db: sa.Connection, header: str | None, kind: Kind, now: datetime) -> 
 
 def _find(db: sa.Connection, text: str, kind: Kind, now: datetime) -> Bearer | None:
     row = db.execute(
-        sa.select(tokens.c.id, tokens.c.account_id, tokens.c.source_id).where(
+        sa.select(tokens.c.id, tokens.c.account_id, tokens.c.source_id, tokens.c.detail).where(
             tokens.c.hash == hashed(text),
             tokens.c.kind == kind,
             tokens.c.disabled_at.is_(None),
             sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
         )
     ).first()
-    return Bearer(row.account_id, row.id, row.source_id) if row is not None else None
+    return Bearer(row.account_id, row.id, row.source_id, row.detail) if row is not None else None
 
 
 def spend(db: sa.Connection, text: str, kind: Kind, now: datetime, partner_id: str | None = None) -> Bearer | None:
@@ -104,6 +106,7 @@ def spend(db: sa.Connection, text: str, kind: Kind, now: datetime, partner_id: s
 
 def make_import_token(db: sa.Connection, source: Any, now: datetime) -> Made:
     _refuse_other_types(source)
+    connections.hold(db, source.account_id)
     if len(import_tokens(db, source)) >= IMPORT_TOKENS:
         raise coded("TokenLimitExceeded", f"a source can have at most {IMPORT_TOKENS} active tokens")
     return make(db, source.account_id, "import", now, source_id=source.id)
@@ -120,10 +123,10 @@ def import_tokens(db: sa.Connection, source: Any) -> list[Any]:
 
 def delete_import_token(db: sa.Connection, source: Any, token_id: int, now: datetime) -> None:
     _refuse_other_types(source)
-    deleted = db.execute(sa.delete(tokens).where(tokens.c.source_id == source.id, tokens.c.id == token_id))
-    if deleted.rowcount == 0:
+    own = (tokens.c.source_id == source.id, tokens.c.kind == "import", tokens.c.id == token_id)
+    if not connections.is_id(token_id) or db.execute(sa.delete(tokens).where(*own)).rowcount == 0:
         raise coded("InvalidId", f"token not found ({token_id})")
-    db.execute(sa.update(connections).where(connections.c.id == source.id).values(updated_at=now))
+    connections.update(db, source.id, {}, now)
 
 
 def _refuse_other_types(source: Any) -> None:
@@ -135,7 +138,10 @@ def _refuse_other_types(source: Any) -> None:
 
 
 def make_api_token(db: sa.Connection, account_id: int, description: str, now: datetime) -> Made:
-    held = sa.select(sa.func.count()).where(tokens.c.account_id == account_id, tokens.c.kind == "api")
+    """Make a token for a member of the account; those of partners are listed, and counted, apart."""
+    connections.hold(db, account_id)
+    own = (tokens.c.account_id == account_id, tokens.c.kind == "api", tokens.c.partner_id.is_(None))
+    held = sa.select(sa.func.count()).where(*own)
     if db.execute(held).scalar_one() >= API_TOKENS:
         raise coded("TokenLimitExceeded", f"an account can have at most {API_TOKENS} API tokens")
     return make(db, account_id, "api", now, description=description)
