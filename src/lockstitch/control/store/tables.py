@@ -237,7 +237,7 @@ hooks = _table(
     sa.Column("disabled_at", Moment),
 )
 
-#: What people are to know. `open_topic` names account, event and topic until the trouble is over: at most one at a time.
+#: What people are to know. `open_topic` names account, event and topic until the trouble is over: one at a time.
 notifications = _table(
     "notifications",
     _id(),
