@@ -13,7 +13,18 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-from lockstitch.api import accounts, destinations, health, imports, jobs, reports, sources, streams, types
+from lockstitch.api import (
+    accounts,
+    destinations,
+    health,
+    imports,
+    jobs,
+    notifications,
+    reports,
+    sources,
+    streams,
+    types,
+)
 from lockstitch.api.answers import Now, Serving, refused
 from lockstitch.api.cross_origin import cross_origin
 from lockstitch.api.limits import RateLimit
@@ -32,6 +43,7 @@ _ROUTES: list[ControllerRouterHandler] = [
     *health.ROUTES,
     *imports.ROUTES,
     *jobs.ROUTES,
+    *notifications.ROUTES,
     *reports.ROUTES,
     *sources.ROUTES,
     *streams.ROUTES,

@@ -18,6 +18,7 @@ from lockstitch.control.connections import Custody
 from lockstitch.control.folders import Folders, allowed_folders
 from lockstitch.control.inboxes import Inboxes
 from lockstitch.control.keyring import Keyring
+from lockstitch.control.notifications.settings import Outgoing
 from lockstitch.control.store.database import Store
 from lockstitch.core.errors import SettingsError
 
@@ -41,6 +42,7 @@ class Settings:
     runs_at_once: int = 4
     rate_limited: bool = False
     folders: tuple[Path, ...] = field(default_factory=allowed_folders)
+    outgoing: Outgoing = field(default_factory=Outgoing.from_environment)
 
 
 class Server:
@@ -88,6 +90,7 @@ def working(server: Server) -> Generator[None]:
     """Carry out jobs and fire schedules in this process, until the end of the block."""
     from lockstitch.control.dispatch import Dispatcher
     from lockstitch.control.durable import CHECKS, RUNS, Durable
+    from lockstitch.control.notifications.deliverer import Deliverer
     from lockstitch.control.work import Worker
 
     with _alone(server) as alone:
@@ -98,10 +101,13 @@ def working(server: Server) -> Generator[None]:
         dispatcher = server.dispatcher = Dispatcher(server.store, durable, executor, server.inboxes)
         durable.launch({RUNS: worker.run, CHECKS: worker.check})
         dispatcher.start(alone=alone)
+        deliverer = Deliverer(server.store, server.keyring, server.settings.outgoing)
+        deliverer.start()
         try:
             yield
         finally:
             _leave(server, dispatcher, durable)
+            deliverer.stop()
 
 
 def _leave(server: Server, dispatcher: Dispatcher, durable: Durable) -> None:
