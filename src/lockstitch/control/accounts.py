@@ -29,11 +29,12 @@ def create(db: sa.Connection, body: Any, now: datetime) -> tuple[int, str]:
     errors = _errors(db, given)
     if errors:
         raise flat("BadRequest", "Invalid form data.", errors)
-    account_id = _inserted(db, {name: given[name] for name in given if name != "partner_secret"}, now)
+    account_id = register(db, {name: given[name] for name in given if name != "partner_secret"}, now)
     return account_id, partner_token(db, account_id, given["partner_id"], now)
 
 
-def _inserted(db: sa.Connection, values: Mapping[str, str], now: datetime) -> int:
+def register(db: sa.Connection, values: Mapping[str, str], now: datetime) -> int:
+    """Make an account, unless its email address has one."""
     taken = flat("ExistingUser", "This email address is already associated with an active user.")
     if db.execute(sa.select(accounts.c.id).where(sa.func.lower(accounts.c.email) == values["email"].lower())).first():
         raise taken
@@ -65,7 +66,7 @@ def _fields(body: Any) -> dict[str, str]:
 
 def _errors(db: sa.Connection, given: Mapping[str, str]) -> dict[str, str]:
     errors = {name: "required" for name in _FIELDS if not given.get(name)}
-    if "email" not in errors and (len(given["email"]) > LONGEST_EMAIL or not _EMAIL.fullmatch(given["email"])):
+    if "email" not in errors and not is_email(given["email"]):
         errors["email"] = "invalid"
     if "region" not in errors and given["region"] not in REGIONS:
         errors["region"] = "invalid"
@@ -76,6 +77,10 @@ def _errors(db: sa.Connection, given: Mapping[str, str]) -> dict[str, str]:
         elif not secrets.compare_digest(partner.secret_hash, tokens.hashed(given["partner_secret"])):
             errors["partner_secret"] = "required"
     return errors
+
+
+def is_email(text: str) -> bool:
+    return len(text) <= LONGEST_EMAIL and _EMAIL.fullmatch(text) is not None
 
 
 def make_partner(db: sa.Connection, name: str, redirect_uris: list[str], now: datetime) -> tuple[str, str]:
