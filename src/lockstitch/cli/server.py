@@ -42,14 +42,34 @@ def database_option(command: Command) -> Command:
     )(command)
 
 
+def working_options(command: Command) -> Command:
+    """Give a command what it needs to carry out runs."""
+    runs = click.option(
+        "--runs",
+        "runs_at_once",
+        type=click.IntRange(1, 100),
+        default=4,
+        show_default=True,
+        help="Most runs at a time in each process; the process started last decides for all.",
+    )
+    silence = click.option(
+        "--silence",
+        type=click.FloatRange(2),
+        default=60.0,
+        show_default=True,
+        help="Seconds until a process that says nothing is taken for dead and its runs go to others.",
+    )
+    return runs(silence(command))
+
+
 @click.command()
 @home_option
 @database_option
+@working_options
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
-@click.option("--runs", "runs_at_once", default=4, show_default=True, help="Most runs at a time in this process.")
-@click.option("--rate-limit", is_flag=True, help="Enforce the documented limits of requests.")
-def up(home: Path, database_url: str | None, host: str, port: int, runs_at_once: int, rate_limit: bool) -> int:
+@click.option("--rate-limit", "rate_limited", is_flag=True, help="Enforce the documented limits of requests.")
+def up(host: str, port: int, home: Path, **settings: Any) -> int:
     """Serve the API, fire schedules and carry out runs, all in this process.
 
     \b
@@ -61,7 +81,7 @@ def up(home: Path, database_url: str | None, host: str, port: int, runs_at_once:
     process.start_server()
     from lockstitch.control.server import Settings
 
-    return _serve(Settings(home.expanduser(), database_url, runs_at_once, rate_limit), host, port)
+    return _serve(Settings(home.expanduser(), **settings), host, port)
 
 
 def _serve(settings: Settings, host: str, port: int) -> int:
@@ -77,12 +97,23 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         address = f"http://{host}:{listening.getsockname()[1]}"
         click.echo(f"Lockstitch listens on {address}")
         click.echo(f"make a token: lockstitch tokens create --home {settings.home}")
-        config = uvicorn.Config(make_app(server), log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            make_app(server),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_LAST_ANSWERS,
+        )
         with _signals_end_the_block():
             uvicorn.Server(config).run(sockets=[listening])
-        click.echo("stopping: what runs have read is being committed (once more to stop at once)", err=True)
+        click.echo(_STOPPING, err=True)
     server.store.close()
     return 0
+
+
+#: Seconds that requests under way have to end, when the server is asked to stop.
+_LAST_ANSWERS = 10
+_STOPPING = "stopping: what runs have read is being committed (once more to stop at once)"
 
 
 @contextmanager
@@ -109,8 +140,8 @@ def _listening(host: str, port: int) -> socket.socket:
 @click.command()
 @home_option
 @click.option("--database-url", envvar="LOCKSTITCH_DATABASE_URL", required=True, help="postgresql://... of the server.")
-@click.option("--runs", "runs_at_once", default=4, show_default=True, help="Most runs at a time in this process.")
-def worker(home: Path, database_url: str, runs_at_once: int) -> int:
+@working_options
+def worker(home: Path, **settings: Any) -> int:
     """Carry out runs for a server on another machine, which uses the same PostgreSQL.
 
     \b
@@ -122,13 +153,15 @@ def worker(home: Path, database_url: str, runs_at_once: int) -> int:
     from lockstitch.control.logs import logged
     from lockstitch.control.server import Settings, open_server, working
 
-    server = open_server(Settings(home.expanduser(), database_url, runs_at_once))
+    server = open_server(Settings(home.expanduser(), **settings))
     leave = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: leave.set())
     with logged(), working(server):
+        before = {number: signal.signal(number, lambda *_: leave.set()) for number in (signal.SIGINT, signal.SIGTERM)}
         click.echo(f"worker {os.getpid()} is at work")
         leave.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        click.echo(_STOPPING, err=True)
     server.store.close()
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from lockstitch.control.refusals import not_found
 from lockstitch.control.store.tables import checks
 from lockstitch.control.times import told
 
+Row = sa.Row[*tuple[Any, ...]]
+
 
 def start(db: sa.Connection, account_id: int, connection_id: int, now: datetime) -> str:
     """Ask for a check; return its name. Whoever dispatches work finds it in the store."""
@@ -20,9 +23,24 @@ def start(db: sa.Connection, account_id: int, connection_id: int, now: datetime)
     return name
 
 
-def waiting(db: sa.Connection) -> list[str]:
-    """Return the names of the checks that have not ended."""
-    return list(db.execute(sa.select(checks.c.name).where(checks.c.completion_time.is_(None))).scalars())
+def waiting(db: sa.Connection) -> Sequence[Row]:
+    """Return name and attempt of the checks that have not ended."""
+    return db.execute(sa.select(checks.c.name, checks.c.attempt).where(checks.c.completion_time.is_(None))).all()
+
+
+def ask_again(db: sa.Connection, name: str, attempt: int) -> None:
+    """Have a check that was given up at this attempt carried out anew; asking twice is asking once."""
+    given_up = (checks.c.name == name, checks.c.attempt == attempt, checks.c.completion_time.is_(None))
+    db.execute(sa.update(checks).where(*given_up).values(attempt=attempt + 1))
+
+
+def clean(db: sa.Connection, before: datetime) -> int:
+    """Delete checks that ended before then, but each connection's newest; return how many."""
+    later = checks.alias("later")
+    outdated = sa.exists().where(
+        later.c.connection_id == checks.c.connection_id, later.c.start_time > checks.c.start_time
+    )
+    return db.execute(sa.delete(checks).where(checks.c.completion_time < before, outdated)).rowcount
 
 
 def finish(
@@ -45,7 +63,7 @@ def last(db: sa.Connection, connection_id: int) -> dict[str, Any]:
     row = db.execute(query.order_by(checks.c.start_time.desc(), checks.c.name.desc()).limit(1)).first()
     if row is None:
         raise not_found(f"no connection check of {connection_id} yet")
-    failed = row.message is not None
+    failed = row.message is not None or any((row.check_exit_status, row.discovery_exit_status))
     done = row.completion_time is not None
     return {
         "target_exit_status": None,

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lockstitch import pipeline
@@ -29,16 +30,14 @@ from lockstitch.engine.events import (
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from lockstitch.engine.run import RunResult
-
 #: The exit of a child whose worker is gone.
 ORPHANED = 70
 
 
 def main(pipe: Connection) -> None:
     """Carry out the assignment that comes first on the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the worker's to handle
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal or service manager means the worker, which tells us
+        signal.signal(number, signal.SIG_IGN)
     assignment = messages.read_assignment(pipe.recv_bytes())
     os.environ["LOCKSTITCH_HOME"] = assignment.home
     stop = threading.Event()
@@ -71,8 +70,15 @@ class Job:
             verdict = self._check() if self._assignment.kind == "check" else self._run()
         except Exception as error:  # a bug of ours still has to be told to the worker
             self._log("main", "CRITICAL", _text(error))
-            verdict = verdict_of(error)
+            verdict = self._verdict(error)
         self._tell(Done(verdict))
+
+    def _verdict(self, error: BaseException) -> Verdict:
+        """Return who must act on an error. Of a bug the traceback is kept in the log."""
+        verdict = verdict_of(error)
+        if verdict == "bug":
+            self._log("main", "ERROR", "".join(traceback.format_exception(error)))
+        return verdict
 
     def _tell(self, message: messages.Message) -> None:
         try:
@@ -82,7 +88,7 @@ class Job:
             os._exit(ORPHANED)
 
     def _log(self, place: Any, level: Any, text: str) -> None:
-        self._tell(Logged(place, level, text))
+        self._tell(Logged(place, level, _storable(text)))
 
     # --- checks ----------------------------------------------------------------------------------------------------
 
@@ -101,7 +107,8 @@ class Job:
         except Exception as error:
             self._log("tap", "CRITICAL", _text(error))
             self._tell(Ended("discovery", _text(error)))
-            return verdict_of(error)
+            self._log("main", "INFO", exit_line({"discovery": _text(error)}))
+            return self._verdict(error)
         self._log("main", "INFO", f"Discovery found {len(streams)} streams.")
         self._tell(Discovered(tuple(streams)))
         self._tell(Ended("discovery"))
@@ -118,33 +125,28 @@ class Job:
         try:
             result = pipeline.run(self._pipeline(), events=self._take_event, stop=self._stop)
         except Exception as error:
-            return self._fail(error, tuple(wanted or ()))
-        return self._conclude(result)
+            self._conclude([(error, tuple(wanted or ()))])
+            return self._verdict(error)
+        if result.stopped:
+            self._log("main", "INFO", "Asked to stop: nothing more was read, and what had been read is loaded.")
+        failed = [(lane.error, self._streams.get(lane.lane, (lane.lane,))) for lane in result.lanes if lane.error]
+        self._conclude(failed)
+        for error, _ in failed:
+            self._verdict(error)
+        return result.verdict
 
-    def _conclude(self, result: RunResult) -> Verdict | None:
-        verdict: Verdict | None = result.verdict
-        failed = [lane for lane in result.lanes if lane.error is not None]
-        for lane in failed:
-            assert lane.error is not None
-            self._fail(lane.error, self._streams.get(lane.lane, (lane.lane,)))
-        if not failed:
-            self._tell(Ended("tap"))
-            self._tell(Ended("target"))
-            self._log("main", "INFO", _exit_line("succeeded", "succeeded"))
-        return verdict
-
-    def _fail(self, error: BaseException, streams: Sequence[str]) -> Verdict:
-        text, phase = _text(error), phase_of(error)
-        self._log(phase, "CRITICAL", text)
-        if phase == "tap":
-            self._tell(Ended("tap", text))
-        else:
-            self._tell(Ended("tap"))
-            self._tell(Ended("target", text))
-            self._tell(NotLoaded(tuple(streams), text))
-        failed = f'failed with code 1 and error message: "{text}"'
-        self._log("main", "INFO", _exit_line(*((failed, "succeeded") if phase == "tap" else ("succeeded", failed))))
-        return verdict_of(error)
+    def _conclude(self, failed: Sequence[tuple[BaseException, tuple[str, ...]]]) -> None:
+        """Tell how tap and target ended, each by its first error; an error comes with the streams it kept back."""
+        first: dict[Phase, str] = {}
+        for error, streams in failed:
+            phase, text = phase_of(error), _text(error)
+            first.setdefault(phase, text)
+            self._log(phase, "CRITICAL", text)
+            if phase == "target":
+                self._tell(NotLoaded(streams, text))
+        self._tell(Ended("tap", first.get("tap")))
+        self._tell(Ended("target", first.get("target")))
+        self._log("main", "INFO", exit_line(first))
 
     def _take_event(self, event: Event) -> None:
         match event:
@@ -182,24 +184,40 @@ class Job:
 
 
 def phase_of(error: BaseException) -> Phase:
-    """Tell whose error it is by the innermost connector in its traceback: a destination's, or else the source's."""
+    """Tell whose error it is by the innermost part of ours in its traceback that is one side's; else the source's."""
     trace = error.__traceback__
     phase: Phase = "tap"
     while trace is not None:
         module = str(trace.tb_frame.f_globals.get("__name__", ""))
-        if module.startswith("lockstitch.destinations."):
-            phase = "target"
-        elif module.startswith("lockstitch.sources."):
-            phase = "tap"
+        for start, side in _SIDES.items():
+            phase = side if module.startswith(start) else phase
         trace = trace.tb_next
     return phase
 
 
-def _exit_line(tap: str, target: str) -> str:
-    return f"Exit status is: Discovery succeeded. Tap {tap}. Target {target}."
+_SIDES: dict[str, Phase] = {
+    "lockstitch.sources.": "tap",
+    "lockstitch.destinations.": "target",
+    "lockstitch.engine.loader": "target",
+}
+
+
+def exit_line(failed: Mapping[Phase, str]) -> str:
+    """Return the last line of a log, in the documented form; `failed` has the message of each phase that failed."""
+    phases: tuple[Phase, ...] = ("discovery",) if "discovery" in failed else ("discovery", "tap", "target")
+    ends = [
+        f'{phase.capitalize()} failed with code 1 and error message: "{failed[phase]}".'
+        if phase in failed
+        else f"{phase.capitalize()} succeeded."
+        for phase in phases
+    ]
+    return f"Exit status is: {' '.join(ends)}"
 
 
 def _text(error: BaseException) -> str:
-    if isinstance(error, LockstitchError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+    return _storable(str(error) if isinstance(error, LockstitchError) else f"{type(error).__name__}: {error}")
+
+
+def _storable(text: str) -> str:
+    """Return a text that every database can keep: PostgreSQL has no U+0000, and none has half a character."""
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()

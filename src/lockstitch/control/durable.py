@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 #: What one version of this program may leave to another one to finish. Change it when the workflows change.
 PROTOCOL = "1"
 RUNS, CHECKS = "runs", "checks"
-_POLLING = 0.2
+#: How often each queue is looked at, in seconds. At most `runs_at_once` jobs are taken at a time.
+_POLLING = 0.5
+_OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_AT_ONCE = 500
 
 #: The workflows are functions of the module, as DBOS finds them by name; what they do is set when a worker opens.
 _jobs: dict[str, Callable[[str], None]] = {}
@@ -40,11 +44,13 @@ class Durable:
         _turn_on_wal(url)
         config: DBOSConfig = {
             "name": "lockstitch",
-            "system_database_url": url,
+            "system_database_url": _known(url),
             "executor_id": executor,
             "application_version": PROTOCOL,
             "enable_otlp": False,
             "log_level": "WARNING",
+            "max_executor_threads": 2 * runs_at_once + 4,
+            "sys_db_pool_size": 8,
         }
         logging.getLogger("dbos").setLevel(logging.WARNING)
         DBOS(config=config)
@@ -54,19 +60,21 @@ class Durable:
         """Begin to carry out jobs of the given kinds."""
         _jobs.update(jobs)
         DBOS.launch()
-        DBOS.register_queue(
-            RUNS, worker_concurrency=self._runs_at_once, partition_concurrency=1, polling_interval_sec=_POLLING
-        )
-        DBOS.register_queue(CHECKS, worker_concurrency=self._runs_at_once, polling_interval_sec=_POLLING)
+        for kind in jobs:
+            DBOS.register_queue(kind, worker_concurrency=self._runs_at_once, polling_interval_sec=_POLLING)
 
-    def enqueue_run(self, name: str, source_id: int) -> None:
-        """Let some worker carry out a run; runs of one source go one after the other. Repeating it changes nothing."""
-        with SetWorkflowID(name), SetEnqueueOptions(queue_partition_key=str(source_id)):
-            DBOS.enqueue_workflow(RUNS, _job, RUNS, name)
-
-    def enqueue_check(self, name: str) -> None:
+    def enqueue(self, kind: str, name: str) -> None:
+        """Let some worker carry out a job. Repeating it changes nothing."""
         with SetWorkflowID(name):
-            DBOS.enqueue_workflow(CHECKS, _job, CHECKS, name)
+            DBOS.enqueue_workflow(kind, _job, kind, name)
+
+    def are_over(self, names: Iterable[str]) -> dict[str, bool]:
+        """Return, of those of the jobs that are known, whether their carrying out is over, well or not."""
+        wanted, found = list(names), dict[str, bool]()
+        for at in range(0, len(wanted), _AT_ONCE):
+            some = DBOS.list_workflows(workflow_ids=wanted[at : at + _AT_ONCE], load_input=False, load_output=False)
+            found |= {one.workflow_id: one.status in _OVER for one in some}
+        return found
 
     def take_over(self, executor: str) -> int:
         """Hand the unfinished work of a dead process to the living; return how many jobs that are."""
@@ -80,14 +88,27 @@ class Durable:
         pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
         return {one.executor_id for one in pending if one.executor_id}
 
-    def forget(self, names: list[str]) -> None:
-        """Delete what is kept of ended jobs."""
-        if names:
-            DBOS.delete_workflows(names)
+    def forget(self, before: datetime) -> int:
+        """Delete what is kept of jobs that were begun before then and are over; return how many."""
+        count = 0
+        while some := DBOS.list_workflows(
+            status=_OVER, end_time=before.isoformat(), limit=_AT_ONCE, load_input=False, load_output=False
+        ):
+            DBOS.delete_workflows([one.workflow_id for one in some])
+            count += len(some)
+        return count
 
     def close(self, seconds: int) -> None:
         """Stop taking work, and wait so long for what is under way."""
         DBOS.destroy(workflow_completion_timeout_sec=seconds)
+
+
+def _known(url: str) -> str:
+    """Return a URL in the one form for PostgreSQL that DBOS reads: it takes no `postgres://`."""
+    parsed = sa.make_url(url)
+    if not parsed.drivername.startswith("postgres"):
+        return url
+    return parsed.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _turn_on_wal(url: str) -> None:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from typing import Protocol
 
 from lockstitch.control import messages
 from lockstitch.control.messages import Assignment, Done, Message
 
-#: Seconds that a child may take to end after it was asked to: what it has read is still being loaded.
-GRACE = 120.0
 #: How often a worker looks whether a job is to stop, in seconds.
 _LOOK = 1.0
+#: How long a child may take to be gone after its last word, in seconds.
+_FAREWELL = 5.0
+
+
+class _Pipe(Protocol):
+    def poll(self, timeout: float) -> bool: ...
+    def recv_bytes(self) -> bytes: ...
+    def send_bytes(self, buf: bytes) -> None: ...
 
 
 class Killed(Exception):
@@ -26,60 +35,85 @@ class Killed(Exception):
 
 
 def start_server() -> None:
-    """Start the process that children are forked from; call it before any thread exists."""
+    """Start the process that children are forked from; call it before any thread exists.
+
+    Neither it nor the children heed SIGTERM, which a service manager sends to all processes at once: they end with
+    their worker, which lets runs commit first what they have read.
+    """
     from multiprocessing import forkserver
 
     _context().set_forkserver_preload(["lockstitch.control.child"])
-    forkserver.ensure_running()
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _context() -> ForkServerContext:
     return multiprocessing.get_context("forkserver")
 
 
-def carry_out(
-    assignment: Assignment,
-    hear: Callable[[Message], None],
-    is_stopped: Callable[[], bool],
-    *,
-    limit: float,
-    grace: float = GRACE,
-) -> Done:
+def carry_out(assignment: Assignment, hear: Callable[[Message], None], grace: Callable[[], float | None]) -> Done:
     """Run a child to its end and return its last word; `hear` gets all others, in order.
 
-    Once `is_stopped` or after `limit` seconds the child is asked to stop, and killed `grace` seconds later. Raises
-    Killed. Whatever happens, no child is left behind.
+    `grace` is asked about once a second: None lets the child go on; a number asks it to stop, and kills it so many
+    seconds later. Raises Killed. Whatever happens, no child is left behind.
     """
     from lockstitch.control.child import main
 
     here, there = multiprocessing.Pipe()
     process = _context().Process(target=main, args=(there,), daemon=True)
-    process.start()
-    there.close()
     try:
+        try:
+            process.start()
+        finally:
+            there.close()
         here.send_bytes(messages.encode(assignment))
-        ends_at, asked = time.monotonic() + limit, False
-        while True:
-            if not asked and (is_stopped() or time.monotonic() > ends_at):
-                here.send_bytes(messages.STOP)
-                ends_at, asked = time.monotonic() + grace, True
-            if asked and time.monotonic() > ends_at:
-                raise Killed(None)
-            if here.poll(_LOOK):
-                message = messages.read_message(here.recv_bytes())
-                if isinstance(message, Done):
-                    return message
-                hear(message)
+        done = _listen(here, hear, grace)
+        if done is not None:
+            return done
+        process.kill()
     except (EOFError, OSError):
-        process.join(_LOOK)
-        raise Killed(process.exitcode) from None
+        pass  # it is gone: its exit code tells more
     finally:
         here.close()
-        _end(process)
+        code = _end(process)
+    raise Killed(code)
 
 
-def _end(process: BaseProcess) -> None:
-    process.join(5)
+def _listen(pipe: _Pipe, hear: Callable[[Message], None], grace: Callable[[], float | None]) -> Done | None:
+    """Hear a child out; None where it was asked to stop and did not in time."""
+    looks_at, ends_at = 0.0, math.inf
+    while (clock := time.monotonic()) < ends_at:
+        if clock >= looks_at:
+            looks_at = clock + _LOOK
+            seconds = grace()
+            if seconds is not None:
+                if ends_at == math.inf:
+                    pipe.send_bytes(messages.STOP)
+                ends_at = min(ends_at, clock + seconds)
+        if pipe.poll(_LOOK):
+            message = messages.read_message(pipe.recv_bytes())
+            if isinstance(message, Done):
+                return message
+            hear(message)
+    return None
+
+
+def _end(process: BaseProcess) -> int | None:
+    if process.pid is None:
+        return None
+    process.join(_FAREWELL)
     if process.is_alive():
         process.kill()
         process.join()
+    code = process.exitcode
+    process.close()
+    return code
+
+
+def kill_all() -> None:
+    """Kill every child that is left, so that this process can end."""
+    for child in multiprocessing.active_children():
+        child.kill()

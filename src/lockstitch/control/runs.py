@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -95,17 +95,22 @@ def _source(db: sa.Connection, account_id: int, source_id: int) -> Row:
 
 def waiting(db: sa.Connection) -> Sequence[Row]:
     """Return name, attempt and source_id of all runs that have not ended, the oldest first."""
-    query = sa.select(runs.c.name, runs.c.attempt, runs.c.source_id).where(runs.c.active_source_id.is_not(None))
-    return db.execute(query.order_by(runs.c.created_at)).all()
+    query = sa.select(runs.c.name, runs.c.attempt, runs.c.source_id)
+    # Not "is not null": SQLite finds these few by an index only as a range.
+    return db.execute(query.where(runs.c.active_source_id > 0).order_by(runs.c.created_at)).all()
 
 
-def take(db: sa.Connection, name: str, worker: str, now: datetime) -> Row | None:
-    """Make a run this worker's own; None where it has ended. What another worker writes of it from now on is void."""
-    row = db.execute(sa.select(runs).where(runs.c.name == name, runs.c.completion_time.is_(None))).first()
+def take(db: sa.Connection, name: str, owner: str, now: datetime) -> Row | None:
+    """Make a run this owner's; None where it has ended. What the owner before writes of it from now on is void.
+
+    Each taking needs an owner's name of its own: a worker that was taken for dead may be handed its own run.
+    """
+    query = sa.select(runs).where(runs.c.name == name, runs.c.completion_time.is_(None))
+    row = db.execute(query.with_for_update()).first()
     if row is None:
         return None
     start_time = row.start_time or now
-    db.execute(sa.update(runs).where(runs.c.name == name).values(worker=worker, start_time=start_time))
+    db.execute(sa.update(runs).where(runs.c.name == name).values(worker=owner, start_time=start_time))
     if row.tick is None:
         # A start by hand moves the grid of a plain interval (section 8.3); a tick has moved it when it fired.
         moved = sa.update(connection_table).where(connection_table.c.id == row.source_id)
@@ -119,16 +124,45 @@ def failed_since(db: sa.Connection, source_id: int, moment: datetime) -> bool:
     return db.execute(query.where(runs.c.verdict.is_not(None)).limit(1)).first() is not None
 
 
-def is_stopped(db: sa.Connection, name: str, worker: str) -> bool:
-    """Tell whether the run is to end: someone asked for it, or it has become another worker's."""
-    row = db.execute(sa.select(runs.c.stop_requested_at, runs.c.worker).where(runs.c.name == name)).first()
-    return row is None or row.worker != worker or row.stop_requested_at is not None
+def is_owned(db: sa.Connection, name: str, owner: str) -> bool:
+    """Tell whether a run is still this owner's, and keep it so until the transaction ends."""
+    return db.execute(sa.select(runs.c.name).where(*_owned(name, owner)).with_for_update()).first() is not None
 
 
-def hand_over(db: sa.Connection, name: str, worker: str) -> None:
-    """Give up a run of this worker's that is not at its end, so that another one goes on with it."""
-    own = (runs.c.name == name, runs.c.worker == worker, runs.c.completion_time.is_(None))
-    db.execute(sa.update(runs).where(*own).values(worker=None, attempt=runs.c.attempt + 1))
+def _owned(name: str, owner: str) -> tuple[Any, ...]:
+    return runs.c.name == name, runs.c.worker == owner, runs.c.completion_time.is_(None)
+
+
+#: Why a run is not to go on: it is another owner's, someone asked for its end, or one of its ends was deleted.
+Halt = Literal["lost", "stopped", "deleted"]
+
+
+def halt(db: sa.Connection, name: str, owner: str) -> Halt | None:
+    """Tell whether a run is to end, and why."""
+    source, destination = connection_table.alias("source"), connection_table.alias("destination")
+    deleted = sa.or_(source.c.deleted_at.is_not(None), destination.c.deleted_at.is_not(None))
+    query = (
+        sa.select(runs.c.stop_requested_at, deleted.label("deleted"))
+        .join(source, source.c.id == runs.c.source_id)
+        .outerjoin(destination, destination.c.id == source.c.destination_id)
+    )
+    row = db.execute(query.where(*_owned(name, owner))).first()
+    if row is None:
+        return "lost"
+    if row.stop_requested_at is not None:
+        return "stopped"
+    return "deleted" if row.deleted else None
+
+
+def hand_over(db: sa.Connection, name: str, owner: str) -> None:
+    """Give up a run of this owner's that is not at its end, so that another one goes on with it."""
+    db.execute(sa.update(runs).where(*_owned(name, owner)).values(worker=None, attempt=runs.c.attempt + 1))
+
+
+def ask_again(db: sa.Connection, name: str, attempt: int) -> None:
+    """Have a run that was given up at this attempt carried out anew; asking twice is asking once."""
+    given_up = (runs.c.name == name, runs.c.attempt == attempt, runs.c.active_source_id > 0)
+    db.execute(sa.update(runs).where(*given_up).values(attempt=attempt + 1))
 
 
 def append_log(db: sa.Connection, name: str, lines: Sequence[str]) -> None:
@@ -196,14 +230,10 @@ def _error_state(message: str) -> dict[str, Any]:
     }
 
 
-def finish(db: sa.Connection, name: str, worker: str, outcome: Mapping[str, Any], now: datetime) -> bool:
-    """Write down how a run ended, if it is still this worker's."""
-    ended = (
-        sa.update(runs)
-        .where(runs.c.name == name, runs.c.worker == worker, runs.c.completion_time.is_(None))
-        .values({**outcome, "completion_time": now, "active_source_id": None})
-    )
-    return db.execute(ended).rowcount == 1
+def finish(db: sa.Connection, name: str, owner: str, outcome: Mapping[str, Any], now: datetime) -> bool:
+    """Write down how a run ended, if it is still this owner's."""
+    ended = sa.update(runs).where(*_owned(name, owner))
+    return db.execute(ended.values({**outcome, "completion_time": now, "active_source_id": None})).rowcount == 1
 
 
 # --- reports ----------------------------------------------------------------------------------------------------------

@@ -43,6 +43,8 @@ class Settings:
     rate_limited: bool = False
     folders: tuple[Path, ...] = field(default_factory=allowed_folders)
     outgoing: Outgoing = field(default_factory=Outgoing.from_environment)
+    #: Seconds after which a worker that says nothing is taken for dead, and its runs are taken over.
+    silence: float = 60.0
 
 
 class Server:
@@ -98,9 +100,11 @@ def working(server: Server) -> Generator[None]:
         url = server.store.url if server.store.is_shared else _sqlite(server.settings.home, "jobs")
         durable = Durable(url, executor, runs_at_once=server.settings.runs_at_once)
         worker = Worker(server.store, server.custody, server.settings.home, executor, lambda: server._leaving)
-        dispatcher = server.dispatcher = Dispatcher(server.store, durable, executor, server.inboxes)
+        silence = server.settings.silence
+        dispatcher = server.dispatcher = Dispatcher(server.store, durable, executor, server.inboxes, silence)
+        dispatcher.join(alone=alone)
         durable.launch({RUNS: worker.run, CHECKS: worker.check})
-        dispatcher.start(alone=alone)
+        dispatcher.start()
         deliverer = Deliverer(server.store, server.keyring, server.settings.outgoing)
         deliverer.start()
         try:
@@ -111,11 +115,14 @@ def working(server: Server) -> Generator[None]:
 
 
 def _leave(server: Server, dispatcher: Dispatcher, durable: Durable) -> None:
+    from lockstitch.control import process
+
     server._leaving = True
+    server.dispatcher = None
     dispatcher.stop()
     durable.close(LEAVING)
+    process.kill_all()
     dispatcher.leave()
-    server.dispatcher = None
 
 
 @contextmanager
