@@ -1,0 +1,57 @@
+"""What was read of a stream for one load: when, and over which values of its replication key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(slots=True)
+class Extracted:
+    """Grows with every batch. `least` and `greatest` are None where no value of the key was seen."""
+
+    replication_key: str | None
+    last_at: datetime
+    least: Any = None
+    greatest: Any = None
+
+    def add(self, rows: pa.RecordBatch, moment: datetime) -> None:
+        self.last_at = moment
+        key = self.replication_key
+        if key is None or key not in rows.schema.names:
+            return
+        least, greatest = _range(rows.column(key))
+        if least is None:
+            return
+        if type(least) is type(self.least):
+            least, greatest = min(self.least, least), max(self.greatest, greatest)
+        # Values of another type cannot be compared with those before: the range is that of the latest type.
+        self.least, self.greatest = least, greatest
+
+    @property
+    def bookmark(self) -> tuple[str, str] | None:
+        """The least and the greatest value, as text."""
+        return None if self.least is None else (_text(self.least), _text(self.greatest))
+
+
+def _range(column: pa.Array) -> tuple[Any, Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        found = pc.min_max(column)
+        return found["min"].as_py(), found["max"].as_py()
+    except (pa.ArrowNotImplementedError, ValueError):
+        # A type without an order, or a moment that Python cannot hold: no range is told.
+        return None, None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return moment.isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else str(value)
