@@ -154,8 +154,8 @@ class Job:
                 self._streams[lane] = streams
                 told = f", {files} files to read" if files is not None else ""
                 self._log("tap", "INFO", f"Reading {lane} ({', '.join(streams)}){told}")
-            case LoadCommitted(lane, number, tables):
-                self._tell(Committed(tables))
+            case LoadCommitted(lane, number, tables, streams, batched_at):
+                self._tell(Committed(tables, streams, batched_at))
                 for one in tables:
                     self._log("target", "INFO", f"{one.table}: load {number} of {lane} committed, {one.read} rows")
             case SchemaChanged(table, text):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from lockstitch.core.errors import Verdict
 from lockstitch.core.model import LedgerRow, Stream, StreamChoice
+from lockstitch.engine.events import LoadedStream
 
 Phase = Literal["discovery", "tap", "target"]
 
@@ -54,9 +56,11 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
 
 
 class Committed(msgspec.Struct, frozen=True, tag=True):
-    """A load has landed: the accounts of its tables."""
+    """A load has landed: the accounts of its tables, and what it brought of each stream."""
 
     tables: tuple[LedgerRow, ...]
+    streams: tuple[LoadedStream, ...] = ()
+    batched_at: datetime | None = None
 
 
 class NotLoaded(msgspec.Struct, frozen=True, tag=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from lockstitch.core.model import LedgerRow
 
@@ -30,12 +31,32 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedStream:
+    """What a load brought of one stream; its subtables are named after `table`.
+
+    `visible`: its rows are in the tables, and not in a version that is still being filled. `replaced`: they replaced
+    what was there. `bookmark`: the least and greatest value read of its replication key.
+    """
+
+    name: str
+    table: str
+    version: int
+    visible: bool
+    replaced: bool
+    replication_key: str | None = None
+    bookmark: tuple[str, str] | None = None
+    extracted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LoadCommitted:
     """Rows and mark of one load are visible in the destination. `number` is the mark's."""
 
     lane: str
     number: int
     tables: tuple[LedgerRow, ...]
+    streams: tuple[LoadedStream, ...] = ()
+    batched_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ class LaneRun:
             self._begin_fill(batch.stream)
         moment = Moment(datetime.now(UTC), self.sequence, tables.table_version)
         laid = tables.layout.lay_out(batch, moment)
+        load.note_read(tables, batch.rows, datetime.now(UTC))
         self.sequence += batch.rows.num_rows
         load.add(tables, laid, guarded=batch.sequence is not None)
         reach("batch spooled")

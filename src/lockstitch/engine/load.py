@@ -23,12 +23,16 @@ from lockstitch.core.model import (
     Table,
 )
 from lockstitch.core.rules import Rules
+from lockstitch.engine.events import LoadedStream
+from lockstitch.engine.extracted import Extracted
 from lockstitch.engine.rejects import REJECTED_COLUMNS
 from lockstitch.engine.spool import Spool, SpooledRows
 from lockstitch.engine.streams import StreamTables
 from lockstitch.layout.names import SEPARATOR
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from lockstitch.layout.stream import Laid, LaidRows, StreamLayout
 
 
@@ -53,6 +57,7 @@ class ReadyLoad:
     rejects: tuple[Reject, ...]
     ledger: tuple[LedgerRow, ...]
     batched_at: datetime
+    streams: tuple[LoadedStream, ...] = ()
 
     def discard(self) -> None:
         for step in self.steps:
@@ -107,6 +112,9 @@ class OpenLoad:
     counts: dict[str, LedgerRow] = field(default_factory=dict[str, LedgerRow])
     changes: list[Change] = field(default_factory=list[Change])
     steps: list[StepRows] = field(default_factory=list[StepRows])
+    extracted: dict[str, tuple[StreamTables, Extracted]] = field(
+        default_factory=dict[str, tuple["StreamTables", Extracted]]
+    )
 
     @property
     def keyless(self) -> set[str]:
@@ -142,6 +150,32 @@ class OpenLoad:
         for one in laid.tables:
             self._spool(section, one, first_top)
         self.rows += sum(one.rows.num_rows for one in laid.tables)
+
+    def note_read(self, stream: StreamTables, rows: pa.RecordBatch, moment: datetime) -> None:
+        """Take note of what a batch says about how far the stream was read."""
+        selected = stream.plan.selected
+        key = selected.replication_key or selected.stream.replication_key
+        _, extracted = self.extracted.setdefault(selected.stream.name, (stream, Extracted(key, moment)))
+        extracted.add(rows, moment)
+
+    def _loaded(self) -> tuple[LoadedStream, ...]:
+        streams = {one.stream.plan.selected.stream.name: one.stream for one in self.sections}
+        streams |= {name: stream for name, (stream, _) in self.extracted.items()}
+        return tuple(self._loaded_stream(name, stream) for name, stream in streams.items())
+
+    def _loaded_stream(self, name: str, stream: StreamTables) -> LoadedStream:
+        sections = [one for one in self.sections if one.stream is stream]
+        _, extracted = self.extracted.get(name, (stream, None))
+        return LoadedStream(
+            name,
+            stream.plan.table,
+            stream.table_version,
+            visible=any(one.version is None or one.publish is not None for one in sections),
+            replaced=any(one.publish is not None for one in sections),
+            replication_key=extracted.replication_key if extracted is not None else None,
+            bookmark=extracted.bookmark if extracted is not None else None,
+            extracted_at=extracted.last_at if extracted is not None else None,
+        )
 
     def _spool(self, section: _Section, laid: LaidRows, first_top: int) -> None:
         import pyarrow as pa
@@ -194,6 +228,7 @@ class OpenLoad:
             tuple(self.rejects),
             tuple(self.counts.values()),
             datetime.now(UTC),
+            self._loaded(),
         )
 
     def _leave_out_superseded(self) -> None:

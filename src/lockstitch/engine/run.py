@@ -212,7 +212,7 @@ class Run:
             if isinstance(change, AddColumn | RenameColumn) and change.version is not None:
                 continue  # told when it reaches the table
             self.events(SchemaChanged(change.table, describe(change)))
-        self.events(LoadCommitted(lane, load.mark.number, ledger))
+        self.events(LoadCommitted(lane, load.mark.number, ledger, load.streams, load.batched_at))
         reach("load reported")
 
     def has_failed(self, lane: str) -> bool:
