@@ -28,6 +28,7 @@ from lockstitch.control.messages import (
     Message,
     NotLoaded,
 )
+from lockstitch.control.notifications import notices, payload
 from lockstitch.control.process import Killed
 from lockstitch.control.store.database import Store
 from lockstitch.control.store.tables import checks as check_table
@@ -222,7 +223,9 @@ class Worker:
     def _finish(self, db: sa.Connection, report: _RunReport) -> None:
         moment = now()
         if runs.finish(db, report.run.name, report.owner, report.outcome, moment):
-            sources.reschedule(db, _connection(db, report.run.source_id), moment)
+            source = _connection(db, report.run.source_id)
+            sources.reschedule(db, source, moment)
+            notices.after_run(db, self.store, source, report.outcome, moment)
 
 
 def _connection(db: sa.Connection, connection_id: int) -> Row:
@@ -314,12 +317,16 @@ class _RunReport:
             case Ended(phase, text):
                 self.outcome[f"{phase}_exit_status"] = 0 if text is None else 1
                 self.outcome[f"{phase}_description"] = text
-            case Committed(tables):
-                self._write(lambda db: runs.note_loaded(db, store, run, tables, moment))
+            case Committed():
+                self._write(lambda db: self._note_loaded(db, message, moment))
             case NotLoaded(streams, text):
                 self._write(lambda db: runs.note_not_loaded(db, store, run, streams, text, moment))
             case Done():
                 pass
+
+    def _note_loaded(self, db: sa.Connection, load: Committed, moment: datetime) -> None:
+        runs.note_loaded(db, self.worker.store, self.run, load.tables, moment)
+        payload.after_load(db, _connection(db, self.run.source_id), load, moment)
 
     def _write(self, do: Callable[[sa.Connection], None]) -> None:
         def write(db: sa.Connection) -> None:
