@@ -45,23 +45,20 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the schema to this version's; a newer one is refused."""
-        from alembic import command
-        from alembic.script import ScriptDirectory
-
-        config = _migrations(self.url)
-        known = {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}
         with self.begin() as connection:
-            if self.is_shared:
-                # Several servers may start at once.
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('lockstitch control store'))"))
-            found = revision_of(connection)
-            if found is not None and found not in known:
-                raise AccessError(
-                    f"the control store has schema {found}, which this version does not know",
-                    hint="it was upgraded by a newer version: run that one",
-                )
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            self.upgrade(connection)
+
+    def upgrade(self, connection: sa.Connection, revision: str = "head") -> None:
+        """Bring the schema to a revision within the connection's transaction; one that is not known is refused."""
+        from alembic import command
+
+        if self.is_shared:
+            # Several servers may start at once.
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('lockstitch control store'))"))
+        refuse_unknown("the control store", revision_of(connection))
+        config = _migrations()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
     def insert_new(self, table: sa.Table) -> Any:
         """Return an INSERT that does nothing where the row is there already."""
@@ -84,12 +81,23 @@ def revision_of(connection: sa.Connection) -> str | None:
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _migrations(url: str) -> Any:
+def refuse_unknown(what: str, revision: str | None) -> None:
+    """Raise AccessError for a schema that a newer version has made."""
+    from alembic.script import ScriptDirectory
+
+    known = {one.revision for one in ScriptDirectory.from_config(_migrations()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise AccessError(
+            f"{what} has schema {revision}, which this version does not know",
+            hint="a newer version has made or upgraded it: use that one",
+        )
+
+
+def _migrations() -> Any:
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
 
 

@@ -61,7 +61,7 @@ def upgrade() -> None:
         sa.Column("paused_at", sa.Text(), nullable=True),
         sa.Column("system_paused_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("discovered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("has_selection", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("has_selection", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("next_fire_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_start_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
