@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from lockstitch import __version__
-from lockstitch.cli import demo, inspect, run, server, state, verify
+from lockstitch.cli import demo, inspect, operate, run, server, state, verify
 from lockstitch.cli.errors import report, warn
 from lockstitch.cli.logs import warnings_told
 from lockstitch.core.errors import SettingsError
@@ -51,6 +51,7 @@ for command in (
     server.up,
     server.worker,
     server.tokens,
+    *operate.COMMANDS,
 ):
     cli.add_command(command)
 
