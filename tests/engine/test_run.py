@@ -6,15 +6,17 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
 
 import duckdb
+import pyarrow as pa
 import pytest
 from tests.engine.scripted import House, Script, Scripted, batch
 
 from lockstitch.core.errors import SourceDataError, Superseded
-from lockstitch.core.model import Checkpoint, Json, Lane, LedgerRow, Mark, Message, Publish, Version
+from lockstitch.core.model import Batch, Checkpoint, Json, Lane, LedgerRow, Mark, Message, Publish, Version
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.duckdb.destination import DuckDB
 from lockstitch.destinations.duckdb.rules import RULES
@@ -335,3 +337,15 @@ def test_a_failure_after_committed_loads_goes_on_from_them(house: House):
     ]
     assert errors(house.run(Scripted(script), rows=3)) == ["SourceDataError"]
     assert house.rows(columns="id, late") == [(1, None), (2, "x"), (3, None), (4, None)]
+
+
+def test_decimals_of_several_scales_in_one_union_are_exact_or_rejected(house: House):
+    # The second number, at the other's scale, needs 41 digits: Arrow's own cast would overflow without a word.
+    long, fine = Decimal("123456789012345678901234567.5"), Decimal("1.12345678901234")
+    branches = [pa.array([Decimal("1.25"), long], pa.decimal128(30, 2)), pa.array([fine], pa.decimal128(20, 14))]
+    values = pa.UnionArray.from_dense(pa.array([0, 1, 0], pa.int8()), pa.array([0, 0, 1], pa.int32()), branches)
+    rows = pa.RecordBatch.from_arrays([pa.array([1, 2, 3]), values], ["id", "v"])
+    assert house.run(Scripted([Batch("orders", rows), Checkpoint(1)])).verdict is None
+    assert house.rows(columns="id, v") == [(1, Decimal("1.25")), (2, fine)]
+    ((reason,),) = house.query("select reason from shop._sdc_rejected")
+    assert reason == f"decimal out of range for DuckDB on {long}0"

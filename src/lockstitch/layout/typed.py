@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -97,19 +97,27 @@ def _typed(name: str, rows: FlatRows, columns: Columns, rules: Rules) -> TypedRo
         if reason is None and pa.types.is_interval(leaf.array.type):
             reason = f"Column {column} has the unsupported type {leaf.array.type}"
         if reason is None:
-            typed.leaves.append(
-                TypedLeaf(leaf.path, column, _fitted(to_stitch(leaf.array, rules), column, columns, rules))
-            )
+            typed.leaves.append(TypedLeaf(leaf.path, column, to_stitch(leaf.array, rules)))
         elif leaf.array.null_count < len(leaf.array):
             typed.faults.append(Fault(name, column, reason, pc.index(leaf.array.is_valid(), True).as_py()))
+    typed.leaves = _fitted(typed.leaves, columns, rules)
     return typed
 
 
-def _fitted(values: Values, column: str, columns: Columns, rules: Rules) -> Values:
-    if values.stitch != "number":
-        return values
-    scale = columns.scale_for(column, "number", values.array.type.scale)
-    return fit_number(values, rules.types["number"], scale)
+def _fitted(leaves: Sequence[TypedLeaf], columns: Columns, rules: Rules) -> list[TypedLeaf]:
+    """Bring decimals to their column's scale; in a new column all that share it come to the greatest of theirs."""
+    scales: dict[str, int] = {}
+    for leaf in leaves:
+        if leaf.values.stitch == "number":
+            name = fold(leaf.name, rules)
+            scales[name] = max(scales.get(name, 0), leaf.values.array.type.scale)
+    fitted: list[TypedLeaf] = []
+    for leaf in leaves:
+        if leaf.values.stitch == "number":
+            scale = columns.scale_for(leaf.name, "number", scales[fold(leaf.name, rules)])
+            leaf = replace(leaf, values=fit_number(leaf.values, rules.types["number"], scale))
+        fitted.append(leaf)
+    return fitted
 
 
 def collisions(typed: TypedRows, columns: Columns, rules: Rules) -> Iterator[tuple[str, int]]:

@@ -19,6 +19,8 @@ from lockstitch.core.rules import Rules, TypeRule
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 
+_DIGITS_OF_128_BITS, _DIGITS_OF_256_BITS = 38, 76
+
 #: Arrow's type for each of Stitch's, as the spool holds them; a `number` keeps a decimal type of its own.
 ARROW_TYPES: dict[StitchType, pa.DataType] = {
     "integer": pa.int64(),
@@ -238,7 +240,7 @@ def fit_number(values: Values, rule: TypeRule, scale: int | None) -> Values:
         return values
     target = pa.decimal128(rule.precision, scale)
     try:
-        return Values("number", values.array.cast(target))
+        return Values("number", _widened(values.array, scale).cast(target))
     except pa.ArrowInvalid:
         pass
     fitted: list[Decimal | None] = []
@@ -248,6 +250,14 @@ def fit_number(values: Values, rule: TypeRule, scale: int | None) -> Values:
         fitted.append(exact)
         bad.append(value is not None and exact is None)
     return Values("number", pa.array(fitted, target), pa.array(bad), values.array.cast(pa.string()))
+
+
+def _widened(array: pa.Array, scale: int) -> pa.Array:
+    """Bring decimals that may outgrow 128 bits to the scale in 256: Arrow's cast would overflow without a word."""
+    kind = array.type
+    if not pa.types.is_decimal128(kind) or kind.precision - kind.scale + scale <= _DIGITS_OF_128_BITS:
+        return array
+    return array.cast(pa.decimal256(_DIGITS_OF_256_BITS, scale))
 
 
 def _at_scale(value: Decimal, precision: int, scale: int) -> Decimal | None:
