@@ -55,7 +55,8 @@ def begin(db: sa.Connection, insert_new: Any, source: Row, now: datetime, tick: 
         "tick": tick,
         "created_at": now,
     }
-    return name if db.execute(insert_new(runs).values(values)).rowcount == 1 else None
+    # Not by rowcount, which PostgreSQL's driver forgets after an INSERT.
+    return db.execute(insert_new(runs).values(values).returning(runs.c.name)).scalar()
 
 
 def _job_id(source: Row, tick: datetime | None) -> uuid.UUID:
