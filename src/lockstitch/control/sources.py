@@ -25,6 +25,8 @@ _NAME = (
     "dollar signs. It must begin with a letter or an underscore."
 )
 LONGEST_DISPLAY_NAME = 255
+#: The properties that define when a source runs (8.1).
+_SCHEDULE = ("frequency_in_minutes", "anchor_time", "cron_expression")
 #: Types whose rows are pushed: nothing is scheduled, discovered or selected.
 PUSHED = ("import_api", "webhook.")
 
@@ -80,6 +82,8 @@ def change(
         changed = changed_properties(custody, account_id, connections.type_of(row), body["properties"], row)
         _refuse_schedule(changed.properties)
         values |= {"properties": changed.properties, "secrets": changed.secrets}
+        if any(changed.properties.get(name) != row.properties.get(name) for name in _SCHEDULE):
+            values["next_fire_at"] = None  # what is due by the old schedule is not by the new one
     connections.update(db, source_id, values, now)
     return _settled(db, account_id, source_id, now, check="properties" in body)
 
