@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from typing import Literal, cast, get_args
 
+from lockstitch.control.notifications.emails import is_address
 from lockstitch.core.errors import SettingsError
 from lockstitch.toolkit.addresses import Allowed
 
@@ -74,6 +76,8 @@ def _smtp(environment: Mapping[str, str]) -> Smtp | None:
             "LOCKSTITCH_SMTP_HOST is set, but LOCKSTITCH_SMTP_FROM is not",
             hint="set it to the address that mail comes from, such as lockstitch@example.com",
         )
+    if not is_address(parseaddr(sender)[1]):
+        raise _unusable("LOCKSTITCH_SMTP_FROM", sender, "an address, such as lockstitch@example.com")
     username, password = (environment.get(f"LOCKSTITCH_SMTP_{name}") or None for name in ("USERNAME", "PASSWORD"))
     if username and security == "none":
         raise SettingsError(
