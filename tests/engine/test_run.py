@@ -91,6 +91,15 @@ def test_a_version_of_many_loads_is_invisible_until_published(house: House):
     assert house.query("select table_name from duckdb_tables() where starts_with(table_name, '_sdc_generation')") == []
 
 
+def test_a_run_with_nothing_new_removes_what_a_dead_one_left(house: House):
+    source = Scripted(first_fill())
+    assert house.run(source).verdict is None
+    dead = house.job().home / "spool" / "run-dead"
+    dead.mkdir()
+    assert house.run(source).verdict is None
+    assert not dead.exists()
+
+
 def test_an_abandoned_version_leaves_nothing(house: House):
     script = [
         *first_fill(),

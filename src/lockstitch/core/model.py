@@ -284,6 +284,18 @@ class Load:
         """Return which of the steps this very one is: two can be equal."""
         return next(at for at, one in enumerate(self.steps) if one is step)
 
+    def goes_straight(self, step: Step) -> bool:
+        """Tell whether nothing can be in the way of a step's rows: this load makes their table, and they come first.
+
+        The rows of a subtable wait where the upsert of their parents may ignore some of them.
+        """
+        made = {one.table for one in self.changes if isinstance(one, CreateTable) and one.version is None}
+        before = [one.table for one in self.steps[: self.position(step)]]
+        if step.table not in made or step.table in before:
+            return False
+        # The parents' own step is among those before.
+        return not step.guarded or step.parent is None or (step.parent in made and before.count(step.parent) == 1)
+
 
 @dataclass(frozen=True, slots=True)
 class StepCount:

@@ -31,6 +31,7 @@ from lockstitch.engine.events import (
     SchemaChanged,
     Warned,
 )
+from lockstitch.engine.leftovers import sweep
 from lockstitch.engine.limits import LoadLimits
 from lockstitch.engine.patience import patiently
 from lockstitch.engine.plan import make_plan
@@ -103,6 +104,7 @@ def run_pipeline(
     plan = make_plan(source, destination, connection=job.connection, schema=job.schema, selection=job.selection)
     for warning in (*plan.warnings, *(text for one in plan.streams.values() for text in one.warnings)):
         events(Warned(warning))
+    sweep(job.home)
     patiently(lambda: destination.open(job.connection, job.schema), events)
     run = Run(source, destination, plan, job, events)
     stop = stop or threading.Event()

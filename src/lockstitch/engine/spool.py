@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lockstitch.core.errors import TransientError
+from lockstitch.engine.leftovers import nobody_else_makes, spools
 
 #: Internal column of a subtable's spooled rows: the position of their record among the top table's rows of the step.
 _TOP = "_lockstitch_top"
@@ -28,16 +29,13 @@ _TIMESTAMP = pa.timestamp("us", "UTC")
 
 
 class Spool:
-    """A run's folder below `home`. Folders whose run is dead are swept when the next one starts."""
+    """A run's folder below `home`, locked as long as the run lives (`leftovers`)."""
 
     def __init__(self, home: Path) -> None:
-        root = home / "spool"
+        root = spools(home)
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with (root / ".lock").open("w") as making:
-                # Nobody sweeps a folder that is made but not locked yet.
-                fcntl.flock(making, fcntl.LOCK_EX)
-                _sweep(root)
+            with nobody_else_makes(root):
                 self.folder = Path(tempfile.mkdtemp(prefix="run-", dir=root))
                 self._lock = (self.folder / "lock").open("w")
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -52,16 +50,6 @@ class Spool:
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.close()
-
-
-def _sweep(root: Path) -> None:
-    for folder in root.glob("run-*"):
-        try:
-            with (folder / "lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            continue  # its run lives
 
 
 @dataclass(slots=True)

@@ -114,25 +114,16 @@ class DuckDBWriter:
         if step.action == "fill" and step.version is not None:
             return self._generation(step.table, step.version)
         return (
-            quoted(self._schema, step.table) if step.action == "append" or self._is_fresh(step) else self._stage(step)
+            quoted(self._schema, step.table)
+            if step.action == "append" or self._load.goes_straight(step)
+            else self._stage(step)
         )
-
-    def _is_fresh(self, step: Step) -> bool:
-        """Tell whether the load has made the table, and this is the first step for it.
-
-        The rows of a subtable wait where the upsert of their parents may ignore some of them.
-        """
-        created = {one.table for one in self._load.changes if isinstance(one, CreateTable) and one.version is None}
-        earlier = self._load.steps[: len(self._counts)]
-        if step.table not in created or any(one.table == step.table for one in earlier):
-            return False
-        return not step.guarded or step.parent is None or step.parent in created
 
     # --- steps ---------------------------------------------------------------------------------------------------
 
     def _upsert(self, step: Step) -> StepCount:
         table = quoted(self._schema, step.table)
-        if self._is_fresh(step):
+        if self._load.goes_straight(step):
             self._stages[step.table] = table
             return StepCount(inserted=self._written)
         stage = self._stage(step)
@@ -164,7 +155,7 @@ class DuckDBWriter:
 
     def _replace(self, step: Step) -> StepCount:
         table = quoted(self._schema, step.table)
-        if self._is_fresh(step):
+        if self._load.goes_straight(step):
             self._drop_generations(step.table)
             return StepCount(inserted=self._written, total=self._count(table))
         stage = self._stage(step)

@@ -101,21 +101,11 @@ class PostgresWriter:
             generation = self._changes.hidden(step.table, step.version)
             self._first_pages[generation] = int(self.session.value(sql.pages_of(generation)))
             return Rows(generation, direct=True)
-        if self._goes_straight(position, step):
+        if self.load.goes_straight(step):
             return Rows(self._changes.hidden(step.table, None), direct=True)
         stage = Relation("pg_temp", f"stage_{position}")
         self.session.run(sql.create_table(stage, columns, temporary=True))
         return Rows(stage, direct=False)
-
-    def _goes_straight(self, position: int, step: Step) -> bool:
-        """Tell whether a table is made by this load and still empty: then nothing in it can be in the rows' way.
-
-        The rows of a subtable wait where the upsert of their parents may ignore some of them.
-        """
-        before = self.load.steps[:position]
-        if self._changes.created(step.table) is None or any(one.table == step.table for one in before):
-            return False
-        return not (step.guarded and step.parent is not None and self._changes.created(step.parent) is None)
 
 
 def _carried(step: Step, schema: pa.Schema) -> list[Column]:
