@@ -22,7 +22,7 @@ def make_destination(served: Served, warehouse: Path) -> int:
 
 def things(served: Served, name: str, destination_id: int | None = None, **properties: Any) -> int:
     """Make a source of things whose stream `others` is selected. It is paused, so that no schedule starts it."""
-    body = {
+    body: dict[str, Any] = {
         "type": "acme.things",
         "display_name": name,
         "properties": {"host": "h", "token": "s3cret", **{key: str(value) for key, value in properties.items()}},
