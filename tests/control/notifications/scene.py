@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -39,7 +39,6 @@ class Scene:
     destination_id: int
     source_id: int
     moment: datetime = START
-    senders: list[Deliverer] = field(default_factory=list[Deliverer])
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
@@ -86,8 +85,9 @@ class Scene:
             return [one["event"] for one in notices.shown(db, self.account_id)]
 
 
-def make_scene(home: Path, outgoing: Outgoing | None = None) -> Scene:
-    server = open_server(Settings(home, outgoing=outgoing or Outgoing(allowed=HERE, plain_hooks=True)))
+def make_scene(home: Path, outgoing: Outgoing | None = None, database_url: str | None = None) -> Scene:
+    outgoing = outgoing or Outgoing(allowed=HERE, plain_hooks=True)
+    server = open_server(Settings(home, database_url, outgoing=outgoing))
     account = {**accounts.FIRST, "email": "owner@example.com"}
     with server.write() as db:
         account_id = accounts.insert(db, account, START)
