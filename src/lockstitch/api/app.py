@@ -27,6 +27,7 @@ from lockstitch.api import (
 )
 from lockstitch.api.answers import Now, Serving, refused
 from lockstitch.api.cross_origin import cross_origin
+from lockstitch.api.every_answer import protect_and_count
 from lockstitch.api.limits import RateLimit
 from lockstitch.control import tokens
 from lockstitch.control.refusals import Refusal, coded, unknown_address
@@ -63,7 +64,7 @@ def make_app(server: Server, origins: Sequence[str] = ()) -> Litestar:
         },
         exception_handlers={Refusal: _refusal, HTTPException: _http_error, Exception: _bug},
         request_max_body_size=LARGEST_BODY,
-        before_send=[cross_origin(origins)],
+        before_send=[cross_origin(origins), protect_and_count],
         openapi_config=None,
         logging_config=None,
     )

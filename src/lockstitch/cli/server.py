@@ -102,6 +102,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
             log_config=None,
             access_log=False,
             lifespan="off",
+            server_header=False,
             timeout_graceful_shutdown=_LAST_ANSWERS,
         )
         with _signals_end_the_block():

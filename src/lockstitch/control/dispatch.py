@@ -14,7 +14,7 @@ from functools import partial
 import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from lockstitch.control import checks, connections, runs, sources
+from lockstitch.control import checks, connections, metrics, runs, sources
 from lockstitch.control.durable import CHECKS, RUNS, Durable
 from lockstitch.control.inboxes import Inboxes
 from lockstitch.control.store.database import Store
@@ -86,7 +86,8 @@ class Dispatcher:
 
     def _work(self) -> None:
         while not self._leave.is_set():
-            self.turn(now())
+            with metrics.turns.time():
+                self.turn(now())
             self._wake.wait(TICK)
             self._wake.clear()
 

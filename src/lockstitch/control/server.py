@@ -18,6 +18,7 @@ from lockstitch.control.connections import Custody
 from lockstitch.control.folders import Folders, allowed_folders
 from lockstitch.control.inboxes import Inboxes
 from lockstitch.control.keyring import Keyring
+from lockstitch.control.metrics import Network, allowed_networks
 from lockstitch.control.notifications.settings import Outgoing
 from lockstitch.control.store.database import Store
 from lockstitch.core.errors import SettingsError
@@ -34,7 +35,8 @@ LEAVING = 60
 class Settings:
     """How one server process is to work. `database_url` None means SQLite in the home folder.
 
-    Files of all accounts may lie in `folders`, and in folders of their own below the home folder.
+    Files of all accounts may lie in `folders`, and in folders of their own below the home folder. `metrics_from` are
+    the networks from which metrics may be read.
     """
 
     home: Path
@@ -42,6 +44,7 @@ class Settings:
     runs_at_once: int = 4
     rate_limited: bool = False
     folders: tuple[Path, ...] = field(default_factory=allowed_folders)
+    metrics_from: tuple[Network, ...] = field(default_factory=allowed_networks)
     outgoing: Outgoing = field(default_factory=Outgoing.from_environment)
     #: Seconds after which a worker that says nothing is taken for dead, and its runs are taken over.
     silence: float = 60.0
