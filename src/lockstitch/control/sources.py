@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -88,9 +89,13 @@ def change(
     return _settled(db, account_id, source_id, now, check="properties" in body)
 
 
+#: What an answer needs of a row.
+_TOLD = [column for column in table.c if column.name not in ("description", "mark_id", "last_start_at")]
+
+
 def listed(db: sa.Connection, account_id: int) -> list[dict[str, Any]]:
     """Return all of an account's sources, deleted ones included."""
-    query = sa.select(table).where(table.c.account_id == account_id, table.c.kind == "source").order_by(table.c.id)
+    query = sa.select(*_TOLD).where(table.c.account_id == account_id, table.c.kind == "source").order_by(table.c.id)
     return [told_source(row) for row in db.execute(query)]
 
 
@@ -151,10 +156,14 @@ def is_pushed(type_name: str) -> bool:
 
 def schedule_for(row: Row) -> Schedule | None:
     """Return when the source is to run by itself; None for one whose rows are pushed."""
-    if is_pushed(row.type):
-        return None
-    default = connections.type_of(row).details.get("default_scheduling_interval")
-    return schedule_of(row.properties, default if isinstance(default, int) else None)
+    return None if is_pushed(row.type) else _schedule(row.type, *map(row.properties.get, _SCHEDULE))
+
+
+@lru_cache(maxsize=1000)
+def _schedule(type_name: str, *values: str | None) -> Schedule | None:
+    kind = find("source", type_name)
+    default = kind.details.get("default_scheduling_interval") if kind is not None else None
+    return schedule_of(dict(zip(_SCHEDULE, values, strict=True)), default if isinstance(default, int) else None)
 
 
 def reschedule(db: sa.Connection, row: Row, now: datetime, *, fired: bool = False) -> None:

@@ -12,7 +12,8 @@ def told(moment: datetime) -> str: ...
 def told(moment: datetime | None) -> str | None: ...
 def told(moment: datetime | None) -> str | None:
     """Return the moment in the API's form."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not by strftime, which takes five times as long: lists hold thousands of moments.
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def is_moment(text: object) -> bool:
