@@ -239,6 +239,10 @@ def test_nothing_is_told_without_a_token(caller: Caller):
         assert refused["error"] == "Unauthorized"
 
 
-def test_ids_beyond_any_are_unknown(caller: Caller):
-    assert caller.call("DELETE", f"/custom-emails/{2**63 - 1}") == [0]
-    assert caller.call("PUT", f"/hooks/{2**63 - 1}", {"enable": True}, status=400) == {"error": "NotFound"}
+@pytest.mark.parametrize("number", [0, 2**63 - 1, 2**63, 10**40])
+def test_ids_that_no_database_has_are_unknown(caller: Caller, number: int):
+    assert caller.call("DELETE", f"/custom-emails/{number}") == [0]
+    refused = caller.call("PUT", f"/custom-emails/{number}", {"disabled_at": None}, status=404)
+    assert refused == {"status": "NOT FOUND"}
+    assert caller.call("PUT", f"/hooks/{number}", {"enable": True}, status=400) == {"error": "NotFound"}
+    assert caller.call("DELETE", f"/hooks/{number}", status=400) == {"error": "NotFound"}

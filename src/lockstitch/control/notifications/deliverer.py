@@ -17,6 +17,7 @@ from lockstitch.control.notifications.events import UNDELIVERABLE
 from lockstitch.control.notifications.settings import Outgoing
 from lockstitch.control.store.database import Store
 from lockstitch.control.work import now
+from lockstitch.core.errors import LockstitchError
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Deliverer:
             try:
                 self._attempt(claimed)
             finally:
-                self._busy.discard(claimed.hook_id or 0)
+                self._free(claimed)
         return count
 
     def _claim(self) -> Claim | None:
@@ -84,6 +85,11 @@ class Deliverer:
                 self._busy.add(claimed.hook_id)
         return claimed
 
+    def _free(self, claimed: Claim) -> None:
+        if claimed.hook_id is not None:
+            with self._claiming:
+                self._busy.discard(claimed.hook_id)
+
     def _attempt(self, claimed: Claim) -> None:
         try:
             if deliveries.is_spent(claimed):
@@ -92,7 +98,7 @@ class Deliverer:
         except Unwanted as reason:
             with self.store.begin() as db:
                 deliveries.given_up(db, claimed, str(reason), self.clock())
-        except Undelivered as error:
+        except (Undelivered, LockstitchError) as error:
             self._note_failed(claimed, str(error))
         except Exception as error:
             log.exception("delivery %d failed in the server", claimed.id)

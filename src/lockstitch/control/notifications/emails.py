@@ -8,9 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from lockstitch.control import connections
 from lockstitch.control.connections import Row
 from lockstitch.control.refusals import Refusal
-from lockstitch.control.store.tables import accounts, custom_emails
+from lockstitch.control.store.tables import custom_emails
 from lockstitch.control.times import is_moment, told
 
 LIMIT = 10
@@ -35,7 +36,7 @@ def create(db: sa.Connection, account_id: int, body: Any, now: datetime, *, perm
     address = body.get("email_address") if isinstance(body, dict) else None
     if not is_address(address):
         raise _refusal(_NO_ADDRESS)
-    lock_account(db, account_id)
+    connections.hold(db, account_id)
     own = sa.select(sa.func.count()).where(custom_emails.c.account_id == account_id)
     if db.execute(own).scalar_one() >= LIMIT:
         raise _refusal(_TOO_MANY)
@@ -68,13 +69,9 @@ def delete(db: sa.Connection, account_id: int, email_id: int) -> list[int]:
     return [db.execute(sa.delete(custom_emails).where(*_own(account_id, email_id))).rowcount]
 
 
-def lock_account(db: sa.Connection, account_id: int) -> None:
-    """Let nobody else count and add something of this account until the transaction ends."""
-    db.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id).with_for_update())
-
-
 def _own(account_id: int, email_id: int) -> tuple[Any, ...]:
-    return (custom_emails.c.id == email_id, custom_emails.c.account_id == account_id)
+    known = custom_emails.c.id == email_id if connections.is_id(email_id) else sa.false()
+    return (known, custom_emails.c.account_id == account_id)
 
 
 def _refusal(message: Any) -> Refusal:

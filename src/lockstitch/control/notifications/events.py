@@ -125,7 +125,6 @@ LOADING = (LOADING_ERROR, JAMMED, NO_SCHEMA_RIGHTS, TUNNEL_ERROR, INTERNAL_ERROR
 _BY_TEXT: tuple[tuple[str, Event], ...] = (
     (r"permission denied|must be owner of|attempting to create new schema|insufficient privilege", NO_SCHEMA_RIGHTS),
     (r"\bSSH\b.*\btunnel|\btunnel\b.*\bSSH\b", TUNNEL_ERROR),
-    (r"unsupported by|cannot be held by", JAMMED),
 )
 
 

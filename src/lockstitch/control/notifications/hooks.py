@@ -9,10 +9,10 @@ from typing import Any
 import httpx2
 import sqlalchemy as sa
 
+from lockstitch.control import connections
 from lockstitch.control.connections import Row
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.notifications import notices
-from lockstitch.control.notifications.emails import lock_account
 from lockstitch.control.notifications.events import UNDELIVERABLE
 from lockstitch.control.notifications.settings import Outgoing
 from lockstitch.control.refusals import Refusal, coded
@@ -31,7 +31,7 @@ def create(
     if not outgoing.hooks:
         raise _refusal("Client does not have access to hooks.")
     url, destination_id = _wanted(db, account_id, body, outgoing)
-    lock_account(db, account_id)
+    connections.hold(db, account_id)
     own = sa.select(sa.func.count()).where(hooks.c.account_id == account_id)
     if db.execute(own).scalar_one() >= LIMIT:
         raise _refusal(f"You have exceeded the limit of {LIMIT} hooks.")
@@ -124,7 +124,8 @@ def subject_of(db: sa.Connection, hook_id: int) -> notices.Subject | None:
 
 
 def _own(account_id: int, hook_id: int) -> tuple[Any, ...]:
-    return (hooks.c.id == hook_id, hooks.c.account_id == account_id)
+    known = hooks.c.id == hook_id if connections.is_id(hook_id) else sa.false()
+    return (known, hooks.c.account_id == account_id)
 
 
 def _bad_body() -> Refusal:
