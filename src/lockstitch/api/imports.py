@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from litestar import MediaType, Request, Response, get, post
 from litestar.params import RawBody
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from lockstitch.api.answers import Now, Serving, threaded
 from lockstitch.control import connections, tokens
 from lockstitch.control.refusals import Refusal
+from lockstitch.core.errors import TransientError
 from lockstitch.importing import answers
 from lockstitch.importing.answers import Accepted, Answer
 from lockstitch.importing.batch import receive_batch
 from lockstitch.importing.push import receive_push
-from lockstitch.toolkit.inbox.inbox import Full
 from lockstitch.toolkit.inbox.records import entries_of
+
+log = logging.getLogger(__name__)
 
 #: Bytes of a body as it comes: what is larger, also compressed, is refused unread.
 LARGEST_BODY = 20_000_000
@@ -58,12 +63,15 @@ def validate(server: Serving, now: Now, request: Request[Any, Any, Any], body: R
 
 def _source(server: Serving, request: Request[Any, Any, Any], now: Now, refused: Answer) -> connections.Row | Answer:
     """Return the source that the token belongs to, or what to answer instead."""
-    with server.read() as db:
-        try:
+    try:
+        with server.read() as db:
             bearer = tokens.bearer(db, request.headers.get("authorization"), "import", now)
-        except Refusal:
-            return refused
-        row = connections.one(db, bearer.account_id, "source", bearer.source_id or 0)
+            row = connections.one(db, bearer.account_id, "source", bearer.source_id or 0)
+    except Refusal:
+        return refused
+    except (InterfaceError, OperationalError, NoConnection) as error:
+        log.warning("the control store does not answer, so nothing can be pushed: %s", error)
+        return answers.UNAVAILABLE
     return answers.INACTIVE if row is None or connections.is_inactive(row) else row
 
 
@@ -76,10 +84,11 @@ def _kept(server: Serving, source: connections.Row, found: Accepted | Answer) ->
     if isinstance(found, Answer):
         return _told(found)
     try:
-        server.inboxes.append(source.id, entries_of(found.records))
-    except Full as full:
-        return _told(answers.unavailable(full.message))
-    if server.dispatcher is not None:
+        is_news = server.inboxes.append(source.id, entries_of(found.records))
+    except TransientError as error:
+        log.warning("a push to source %s was refused: %s", source.id, error)
+        return _told(answers.UNAVAILABLE)
+    if is_news and server.dispatcher is not None:
         server.dispatcher.wake()
     return _told(answers.STORED)
 

@@ -12,7 +12,7 @@ import os
 import zipfile
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ from lockstitch.core.errors import SettingsError
 FORMAT = 1
 DATABASE = "control.sqlite"
 INBOX = "inbox"
-#: Processes that were alive: nothing to keep.
-_LEFT_OUT = frozenset({"workers"})
+#: Processes that were alive: nothing to keep; and the inbox.
+_LEFT_OUT = frozenset({"workers", "inbox", "inbox_state"})
 #: Rows that are held at a time.
 AT_ONCE = 500
 
@@ -68,7 +68,7 @@ class Place:
     """Where a server keeps its data. `database_url` None means SQLite in the home folder."""
 
     home: Path
-    database_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
 
     def store(self, name: str = DATABASE) -> Store:
         return Store(self.database_url or f"sqlite:///{self.home / name}")

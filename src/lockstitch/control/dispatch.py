@@ -16,7 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from lockstitch.control import checks, connections, metrics, runs, sources
 from lockstitch.control.durable import CHECKS, RUNS, Durable
-from lockstitch.control.inboxes import Inboxes
+from lockstitch.control.inboxes import Inboxes, remove_deleted
 from lockstitch.control.store.database import Store
 from lockstitch.control.store.tables import connections as table
 from lockstitch.control.store.tables import workers
@@ -228,6 +228,7 @@ class Dispatcher:
                 runs.clean(db, moment)
                 checks.clean(db, moment - runs.KEPT)
             self.durable.forget(moment - _REMEMBERED)
+            remove_deleted(self.inboxes, self.store)
 
 
 def _try(duty: Callable[[datetime], None], moment: datetime, what: str = "the dispatcher") -> bool:

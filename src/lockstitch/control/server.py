@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from lockstitch.control.connections import Custody
 from lockstitch.control.folders import Folders, allowed_folders
-from lockstitch.control.inboxes import Inboxes
+from lockstitch.control.inboxes import open_inboxes
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.metrics import Network, allowed_networks
 from lockstitch.control.notifications.settings import Outgoing
@@ -57,7 +57,7 @@ class Server:
         self.settings = settings
         self.store = store
         self.keyring = keyring
-        self.inboxes = Inboxes(settings.home)
+        self.inboxes = open_inboxes(store, settings.home)
         self.custody = Custody(keyring, Folders(settings.home, settings.folders))
         self.dispatcher: Dispatcher | None = None
         self._leaving = False

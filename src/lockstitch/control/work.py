@@ -17,7 +17,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from lockstitch.control import checks, connections, process, runs, selection, sources
 from lockstitch.control.connections import Custody, Row
-from lockstitch.control.inboxes import inbox_properties
+from lockstitch.control.inboxes import open_inboxes
 from lockstitch.control.messages import (
     Assignment,
     Committed,
@@ -197,7 +197,7 @@ class Worker:
 
     def _source_properties(self, source: Row) -> dict[str, Any]:
         if sources.is_pushed(source.type):
-            return inbox_properties(self.home, source.id)
+            return open_inboxes(self.store, self.home).properties(source.id)
         return connections.settings(self.custody, source)
 
     def _carry(self, assignment: Assignment, report: _RunReport) -> bool:

@@ -69,12 +69,11 @@ OTHER_CLIENT = _json(
 )
 METHOD_NOT_ALLOWED = Answer(405, b"Method not allowed.", _TEXT)
 BATCH_CONTENT_TYPE = Answer(415, b"Content-Type must be application/json", _TEXT)
+#: Nothing of the request was kept. Why is the operator's to know, and in the server's log.
+UNAVAILABLE = _json(
+    503, {"status": "ERROR", "message": "The queue takes nothing right now; send the request again later."}
+)
 NO_ARRAY = _json(400, {"status": "ERROR", "message": "An array of records is expected"})
-
-
-def unavailable(message: str) -> Answer:
-    """503: nothing of the request was kept, and the client may send it again."""
-    return _json(503, {"status": "ERROR", "message": message})
 
 
 def push_content_type(given: str) -> Answer:

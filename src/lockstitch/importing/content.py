@@ -21,6 +21,7 @@ _MEDIA: dict[str, Media] = {"application/json": "json", "application/transit+jso
 
 #: zlib's window bits for gzip.
 _GZIP = 31
+_PIECE = 16_384
 
 
 def media_type(content_type: str | None) -> str:
@@ -58,19 +59,25 @@ def unpacked(body: bytes, encoding: str | None) -> bytes:
 
 
 def _gunzipped(body: bytes) -> bytes:
-    """Unpack all members, but never much more than the limit: a small body can hold a huge one."""
+    """Unpack all members, but never much more than the limit: a small body can hold a huge one.
+
+    It goes in pieces, as what follows a member is copied: a body can be thousands of tiny members.
+    """
     parts: list[bytes] = []
     size = 0
-    while body:
+    rest = memoryview(body)
+    while rest:
         member = zlib.decompressobj(_GZIP)
-        try:
-            parts.append(member.decompress(body, BODY_BYTES + 1 - size))
-        except zlib.error as error:
-            raise Refused(malformed("gzip", str(error))) from error
-        size += len(parts[-1])
-        if size > BODY_BYTES:
-            raise Refused(too_large(size))
-        if not member.eof:
-            raise Refused(malformed("gzip", "the stream is cut off"))
-        body = member.unused_data
+        while not member.eof:
+            if not rest:
+                raise Refused(malformed("gzip", "the stream is cut off"))
+            piece = rest[:_PIECE]
+            try:
+                parts.append(member.decompress(piece, BODY_BYTES + 1 - size))
+            except zlib.error as error:
+                raise Refused(malformed("gzip", str(error))) from error
+            rest = rest[len(piece) - len(member.unused_data) :]
+            size += len(parts[-1])
+            if size > BODY_BYTES:
+                raise Refused(too_large(size))
     return b"".join(parts)

@@ -13,7 +13,7 @@ import pytest
 from tests.sources.import_api.house import House
 
 from lockstitch.connectors import find_connector, parse_properties
-from lockstitch.core.errors import SettingsError, SourceDataError
+from lockstitch.core.errors import SettingsError, SourceDataError, TransientError
 from lockstitch.core.model import Batch, Selected
 from lockstitch.engine.events import SchemaChanged, Warned
 from lockstitch.sources.import_api.spec import Properties, open_source
@@ -401,7 +401,7 @@ def test_a_log_of_late_records(house: House, caplog: pytest.LogCaptureFixture) -
 def test_a_damaged_list_of_tables_is_told(house: House) -> None:
     house.push("t", (1, {"id": 1}))
     (house.inbox.folder / "tables.json").write_text("{")
-    with pytest.raises(SourceDataError, match=r"tables.json cannot be read") as refused:
+    with pytest.raises(SourceDataError, match="inbox keeps of its tables cannot be read") as refused:
         house.source().check()
     assert refused.value.hint
 
@@ -416,5 +416,29 @@ def test_an_inbox_that_nobody_has_filled_yet(house: House) -> None:
 def test_it_is_found_by_its_type(tmp_path: Path) -> None:
     connector = find_connector("source", "import_api")
     assert open_source(parse_properties(connector, {"inbox": str(tmp_path)})).discover() == []
-    with pytest.raises(SettingsError, match="inbox is empty"):
-        open_source(Properties(inbox=""))
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        Properties(),
+        Properties(inbox="a", database="postgresql://h/d", source_id=1),
+        Properties(database="postgresql://h/d"),
+        Properties(inbox="a", source_id=1),
+        Properties(source_id=1),
+    ],
+)
+def test_it_has_one_inbox(properties: Properties) -> None:
+    with pytest.raises(SettingsError, match="do not name one inbox\nhint: give `inbox`"):
+        open_source(properties)
+
+
+def test_the_address_of_a_database_is_never_shown() -> None:
+    connector = find_connector("source", "import_api")
+    given = {"database": "postgresql://u:s3cret@127.0.0.1:1/d", "source_id": 1}
+    with pytest.raises(TransientError, match="the inbox of source 1 does not answer") as refused:
+        open_source(parse_properties(connector, given)).check()
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(SettingsError) as wrong:
+        parse_properties(connector, {**given, "database": ["s3cret"]})
+    assert "s3cret" not in str(wrong.value)

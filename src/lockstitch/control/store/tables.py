@@ -281,3 +281,34 @@ deliveries = _table(
     sa.Column("last_error", sa.Text),
     sa.Index("ix_deliveries_due_at", "due_at"),
 )
+
+#: Pushed records that wait to be loaded, where several machines share the store; else they wait in files. Whoever gives
+#: positions holds the state's row until they are committed, so that they become visible in their order. `bytes` is the
+#: sum of what waits, `tables` what the source knows of its tables.
+inbox_state = sa.Table(
+    "inbox_state",
+    metadata,
+    sa.Column(
+        "source_id", Id, sa.ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    sa.Column("last_position", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("committed_position", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("tables", sa.Text),
+)
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column(
+        "source_id",
+        Id,
+        sa.ForeignKey("inbox_state.source_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)

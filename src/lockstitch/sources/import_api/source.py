@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lockstitch.core.model import (
@@ -24,7 +23,7 @@ from lockstitch.core.model import (
 )
 from lockstitch.sources.import_api.cursor import Cursor, read_cursor
 from lockstitch.sources.import_api.tables import Tables
-from lockstitch.toolkit.inbox.inbox import Inbox
+from lockstitch.toolkit.inbox.reader import InboxReader
 from lockstitch.toolkit.inbox.records import Waiting, read_entry
 
 _log = logging.getLogger(__name__)
@@ -50,8 +49,8 @@ class ImportApiSource:
 
     new_fields: ClassVar[Literal["add", "report"]] = "add"
 
-    def __init__(self, folder: Path) -> None:
-        self._inbox = Inbox(folder)
+    def __init__(self, inbox: InboxReader) -> None:
+        self._inbox = inbox
         self._tables: Tables | None = None
         self._end = 0
         self._wanted: dict[str, Selected] = {}
@@ -117,7 +116,7 @@ class ImportApiSource:
     def _known(self) -> Tables:
         """Look at what waits in the inbox, once: its tables must be known before it is read."""
         if self._tables is None:
-            tables = Tables(self._inbox.folder)
+            tables = Tables(self._inbox)
             tables.look(self._unread())
             self._tables = tables
         return self._tables

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import msgspec
 
 from lockstitch.core.errors import SourceDataError
+from lockstitch.toolkit.inbox.reader import InboxReader
 from lockstitch.toolkit.inbox.records import Waiting
-from lockstitch.toolkit.inbox.segments import write_whole
-
-_FILE = "tables.json"
 
 Key = tuple[str, ...]
 
@@ -26,19 +23,18 @@ class Known(msgspec.Struct, frozen=True):
 class Tables:
     """The tables of an inbox."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / _FILE
+    def __init__(self, inbox: InboxReader) -> None:
+        self._inbox = inbox
         self._known = self._load()
         self._saved = dict(self._known)
 
     def _load(self) -> dict[str, Known]:
+        saved = self._inbox.load_tables()
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, Known])
-        except FileNotFoundError:
-            return {}
+            return msgspec.json.decode(saved, type=dict[str, Known]) if saved is not None else {}
         except msgspec.DecodeError as error:
             raise SourceDataError(
-                f"{self._path} cannot be read: {error}",
+                f"what {self._inbox.place} keeps of its tables cannot be read: {error}",
                 hint="remove it: tables become known again when their next records come",
             ) from error
 
@@ -66,5 +62,5 @@ class Tables:
 
     def _save(self) -> None:
         if self._known != self._saved:
-            write_whole(self._path, msgspec.json.encode(self._known))
+            self._inbox.save_tables(msgspec.json.encode(self._known))
             self._saved = dict(self._known)

@@ -29,6 +29,7 @@ SEGMENT_SECONDS = 3_600
 RESERVE_BYTES = 256 * 2**20
 
 _SECOND = 1_000_000_000
+_TABLES = "tables.json"
 
 
 class Full(TransientError):
@@ -89,6 +90,10 @@ class Inbox:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
     def read(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield position and payload of each entry after a position, oldest first.
 
@@ -107,6 +112,17 @@ class Inbox:
     def size(self, after: int = 0) -> int:
         """Return the bytes on disk after a position."""
         return sum(min(one.size, max(one.end - after, 0)) for one in files.segments(self.folder))
+
+    def load_tables(self) -> bytes | None:
+        """Return what the source has saved of its tables, or None."""
+        try:
+            return (self.folder / _TABLES).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def save_tables(self, content: bytes) -> None:
+        """Keep what the source knows of its tables; it is on disk when this returns."""
+        files.write_whole(self.folder / _TABLES, content)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 

@@ -146,6 +146,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_hooks_destination_id"), ["destination_id"], unique=False)
 
     op.create_table(
+        "inbox_state",
+        sa.Column(
+            "source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("last_position", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("committed_position", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("bytes", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("tables", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["source_id"], ["connections.id"], name=op.f("fk_inbox_state_source_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("source_id", name=op.f("pk_inbox_state")),
+    )
+    op.create_table(
         "loads",
         sa.Column("source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("stream_name", sa.Text(), nullable=False),
@@ -292,6 +306,20 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_deliveries_hook_id"), ["hook_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_deliveries_notification_id"), ["notification_id"], unique=False)
 
+    op.create_table(
+        "inbox",
+        sa.Column(
+            "source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("payload", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["source_id"], ["inbox_state.source_id"], name=op.f("fk_inbox_source_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("source_id", "position", name=op.f("pk_inbox")),
+    )
     op.create_table(
         "run_log",
         sa.Column("run_name", sa.Text(), nullable=False),
