@@ -39,19 +39,23 @@ class Extracted:
 
 
 def _range(column: pa.Array) -> tuple[Any, Any]:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
         found = pc.min_max(column)
-        return found["min"].as_py(), found["max"].as_py()
-    except (pa.ArrowNotImplementedError, ValueError):
-        # A type without an order, or a moment that Python cannot hold: no range is told.
+        return _in_utc(found["min"].as_py()), _in_utc(found["max"].as_py())
+    except (NotImplementedError, OverflowError, LookupError, ValueError):
+        # A type without an order, a moment or a zone that Python cannot hold: no range is told, the rows still land.
         return None, None
+
+
+def _in_utc(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value
 
 
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
-        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return moment.isoformat().replace("+00:00", "Z")
+        return value.isoformat().replace("+00:00", "Z")
     return value.isoformat() if isinstance(value, date) else str(value)

@@ -144,6 +144,18 @@ def test_each_root_table_is_told_with_its_subtables(scene: Scene, hook: HookServ
     assert (table["num_rows"], table["num_rows_rejected"], table["bookmark_metadata"]) == (0, 4, None)
 
 
+def test_a_version_that_many_loads_fill_is_told_once_it_is_there(scene: Scene, hook: HookServer):
+    scene.add_hook(hook.url)
+    filling = LoadedStream("orders", "orders", 5, visible=False, replaced=False)
+    published = LoadedStream("orders", "orders", 5, visible=True, replaced=True)
+    assert scene.load(Committed((LedgerRow("orders", read=100, inserted=100),), (filling,))) == 0
+    assert scene.load(Committed((LedgerRow("orders", read=20, inserted=19, total=118),), (published,))) == 1
+    scene.deliverer().turn()
+    (payload,) = _bodies(hook)
+    assert payload["tables"][0]["num_rows"] == 118
+    assert payload["new_version"] is True
+
+
 def test_only_enabled_hooks_of_the_sources_destination_are_told(scene: Scene, hook: HookServer):
     assert scene.load() == 0
     first, second = scene.add_hook(hook.url + "/1"), scene.add_hook(hook.url + "/2")

@@ -56,7 +56,10 @@ def _root(table: str, roots: Sequence[str]) -> str | None:
 
 
 def _landed(row: LedgerRow, stream: LoadedStream) -> int:
-    return row.inserted + row.updated if stream.visible else 0
+    """Return how many rows the load made visible: with a version that many loads have filled, all of its rows."""
+    if not stream.visible:
+        return 0
+    return max(row.inserted + row.updated, (row.total or 0) if stream.replaced else 0)
 
 
 def _table(row: LedgerRow, stream: LoadedStream, now: datetime) -> dict[str, Any]:
