@@ -281,7 +281,8 @@ def _some_value(column: sa.Column[Any]) -> Any:
         return NOW
     if isinstance(column.type, sa.JSON):
         return {"ü": [1, None, "🧵"]}
-    return {int: 2**31 - 1, bool: True, str: f"some {column.name} 🧵"}[column.type.python_type]
+    values: dict[type[Any], Any] = {int: 2**31 - 1, bool: True, str: f"some {column.name} 🧵", bytes: bytes(range(256))}
+    return values[column.type.python_type]
 
 
 def _content(place: Place) -> dict[str, list[dict[str, Any]]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Generator, Iterable, Iterator
+from base64 import b64decode
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -128,11 +129,16 @@ def _fill(archive: zipfile.ZipFile, manifest: Manifest, store: Store) -> None:
 
 
 def _read_table(archive: zipfile.ZipFile, db: sa.Connection, table: sa.Table, content: Content) -> None:
-    moments = [column.name for column in table.columns if isinstance(column.type, Moment)]
+    readers = {
+        column.name: read
+        for column in table.columns
+        for kind, read in _READERS.items()
+        if isinstance(column.type, kind)
+    }
     count = 0
     with archive.open(entry_of(table.name)) as entry:
         for lines in _in_turn(entry, AT_ONCE):
-            rows = [_row(line, moments) for line in lines]
+            rows = [_row(line, readers) for line in lines]
             count += len(rows)
             db.execute(sa.insert(table), rows)
     if count != content.rows:
@@ -141,11 +147,15 @@ def _read_table(archive: zipfile.ZipFile, db: sa.Connection, table: sa.Table, co
         _count_on(db, table, content.last_id)
 
 
-def _row(line: bytes, moments: Iterable[str]) -> dict[str, Any]:
+#: How a value is made of the text that JSON has instead of it.
+_READERS: Mapping[type[Any], Callable[[str], Any]] = {Moment: datetime.fromisoformat, sa.LargeBinary: b64decode}
+
+
+def _row(line: bytes, readers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.json.decode(line)
-    for name in moments:
+    for name, read in readers.items():
         if row.get(name) is not None:
-            row[name] = datetime.fromisoformat(row[name])
+            row[name] = read(row[name])
     return row
 
 
