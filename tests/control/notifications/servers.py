@@ -123,12 +123,16 @@ class Envelope:
 
 @dataclass
 class MailServer:
-    """Keeps what it is sent. `refused` recipients get 550; with `is_down` every talk begins with 421."""
+    """Keeps what it is sent. `refused` recipients get 550; with `is_down` every talk begins with 421.
+
+    With `is_rude` a talk is broken off as soon as a mail was taken.
+    """
 
     port: int = 0
     certificate: Path | None = None
     password: str | None = None
     is_down: bool = False
+    is_rude: bool = False
     refused: set[str] = field(default_factory=set[str])
     envelopes: list[Envelope] = field(default_factory=list[Envelope])
 
@@ -159,6 +163,8 @@ class _Talk(socketserver.StreamRequestHandler):
                 self._say("221 bye")
                 return
             words.get(word.upper(), lambda _: self._say("250 ok"))(rest)
+            if self.told.is_rude and self.told.envelopes:
+                return
 
     def _begin(self, rest: str) -> None:
         self.sender, self.recipients = _address(rest), []

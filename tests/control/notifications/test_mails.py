@@ -166,6 +166,7 @@ def test_the_trouble_of_a_deleted_source_is_no_trouble(scene: Scene, mail: MailS
     scene.deliverer().turn()
     assert mail.envelopes == []
     assert scene.open_events() == []
+    assert scene.raised()[0].resolved_at == scene.moment
 
 
 def test_an_account_opts_out_of_what_may_be_opted_out_of(scene: Scene, mail: MailServer):
@@ -239,6 +240,25 @@ def test_without_a_mail_server_notifications_are_there_and_old_mail_is_never_sen
     scene.later(days=2)
     scene.deliverer().turn()
     assert scene.outbox()[0].given_up_at == scene.moment
+
+
+def test_a_mail_that_was_taken_is_not_sent_again_however_the_talk_ends(scene: Scene, mail: MailServer):
+    mail.is_rude = True
+    scene.ends(**_unloaded(DENIED))
+    scene.deliverer().turn()
+    assert scene.outbox()[0].delivered_at == scene.moment
+    assert len(mail.envelopes) == 1
+
+
+def test_the_sender_may_have_a_name(tmp_path: Path, mail: MailServer):
+    smtp = Smtp("localhost", mail.port, "none", "Löckstitch <l@example.com>")
+    scene = make_scene(tmp_path / "home", Outgoing(smtp=smtp))
+    scene.ends(**_unloaded(DENIED))
+    scene.deliverer().turn()
+    (envelope,) = mail.envelopes
+    assert envelope.sender == "l@example.com"
+    assert envelope.message["From"] == "Löckstitch <l@example.com>"
+    assert envelope.message["Message-ID"].endswith("@example.com>")
 
 
 def test_a_mail_server_that_is_away_is_tried_again(scene: Scene, mail: MailServer):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from lockstitch.control.store.database import Store
-from lockstitch.control.store.tables import deliveries, notifications
+from lockstitch.control.store.tables import connections, deliveries, notifications
 
 Kind = Literal["hook", "mail"]
 
@@ -137,7 +137,10 @@ def _note(db: sa.Connection, claimed: Claim, **values: Any) -> bool:
 
 
 def clean(db: sa.Connection, now: datetime) -> None:
-    """Give up mails that are overdue for long, and delete what has been over for long."""
+    """Give up mails that are overdue for long, end the trouble of what is deleted, and delete what is over for long."""
+    gone = sa.select(connections.c.id).where(connections.c.deleted_at.is_not(None))
+    pointless = (notifications.c.open_topic.is_not(None), notifications.c.connection_id.in_(gone))
+    db.execute(sa.update(notifications).where(*pointless).values(open_topic=None, resolved_at=now))
     stale = (deliveries.c.kind == "mail", deliveries.c.due_at < now - STALE)
     db.execute(sa.update(deliveries).where(*stale).values(due_at=None, given_up_at=now, last_error="never sent"))
     over = (deliveries.c.due_at.is_(None), deliveries.c.created_at < now - KEPT)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 
 import sqlalchemy as sa
 
@@ -81,7 +81,8 @@ def _recipients(db: sa.Connection, account_id: int) -> tuple[str | None, list[st
 
 
 def _message_id(smtp: Smtp, claimed: Claim) -> str:
-    return f"<lockstitch.{claimed.account_id}.{claimed.id}@{smtp.sender.rpartition('@')[2].strip('> ') or 'localhost'}>"
+    domain = parseaddr(smtp.sender)[1].rpartition("@")[2]
+    return f"<lockstitch.{claimed.account_id}.{claimed.id}@{domain}>"
 
 
 def _text(row: Row, event: Event, *, hides_error: bool) -> str:
@@ -104,8 +105,9 @@ def send(letter: Letter, smtp: Smtp, *, seconds: float = TIMEOUT) -> str | None:
         with closing(_connect(smtp, seconds)) as server:
             if smtp.username is not None:
                 server.login(smtp.username, smtp.password or "")
-            refused = server.send_message(letter.message, smtp.sender, letter.recipients)
-            server.quit()
+            refused = server.send_message(letter.message, parseaddr(smtp.sender)[1], letter.recipients)
+            with suppress(smtplib.SMTPException, OSError):
+                server.quit()  # the mail is taken, however the talk ends
     except (smtplib.SMTPException, OSError) as error:
         raise Undelivered(f"{smtp.host}: {_said(error)}") from None
     return f"refused: {', '.join(sorted(refused))}" if refused else None
