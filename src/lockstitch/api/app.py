@@ -29,6 +29,7 @@ from lockstitch.api.answers import Now, Serving, refused
 from lockstitch.api.cross_origin import cross_origin
 from lockstitch.api.every_answer import protect_and_count
 from lockstitch.api.limits import RateLimit
+from lockstitch.api.openapi import document
 from lockstitch.control import tokens
 from lockstitch.control.refusals import Refusal, coded, unknown_address
 from lockstitch.control.server import Server
@@ -49,6 +50,7 @@ _ROUTES: list[ControllerRouterHandler] = [
     *sources.ROUTES,
     *streams.ROUTES,
     *types.ROUTES,
+    *document.ROUTES,
 ]
 
 

@@ -22,6 +22,9 @@ from lockstitch.control.store.tables import accounts, connections
 Kind = Literal["source", "destination"]
 Row = sa.Row[*tuple[Any, ...]]
 
+#: The answer to a destination that the account does not have.
+UNKNOWN_TEXT = "invalid connection id"
+
 
 @dataclass(frozen=True, slots=True)
 class Custody:

@@ -19,21 +19,26 @@ from lockstitch.control.times import told
 #: The hard maximum of section 19.
 LIMIT = 10
 
-_POST = "POST body may only include a type, a name, a description, map of properties, and boolean for unmapped sources"
-_PUT = "PUT body may only include a name, a description, and map of properties"
-_GET = "GET may only include the params: source_id and/or destination_id"
+POST_TEXT = (
+    "POST body may only include a type, a name, a description, map of properties, and boolean for unmapped sources"
+)
+PUT_TEXT = "PUT body may only include a name, a description, and map of properties"
+GET_TEXT = "GET may only include the params: source_id and/or destination_id"
+LIMIT_TEXT = "you are at your destination limit"
+TYPE_TEXT = "this API endpoint does not support modifying destination type"
+V3_TEXT = "body must be a map with type = redshift, postgres, or snowflake. required-keys = type, connection"
 
 
 def create(db: sa.Connection, custody: Custody, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
     """Make a destination, map the account's sources without one to it, and start its connection check."""
     known = {"type": str, "properties": dict, "name": str, "description": str, "ignore_unmapped_sources": bool}
-    _refuse_body(body, known, required=("type", "properties"), text=_POST)
-    kind = _type_wanted(body["type"], _POST)
+    _refuse_body(body, known, required=("type", "properties"), text=POST_TEXT)
+    kind = _type_wanted(body["type"], POST_TEXT)
     connections.hold(db, account_id)
     if not kind.details["access"]:
         raise coded("AccessDenied", f"you do not have access to destination type ({kind.type})")
     if len(_active(db, account_id)) >= LIMIT:
-        raise Refusal(400, "you are at your destination limit")
+        raise Refusal(400, LIMIT_TEXT)
     changed = changed_properties(custody, account_id, kind, body["properties"], None)
     values = {
         "account_id": account_id,
@@ -63,13 +68,13 @@ def change(
 ) -> dict[str, Any]:
     """Change some properties, the name or the description, and check the connection again."""
     if isinstance(body, dict) and "type" in body:
-        raise Refusal(400, "this API endpoint does not support modifying destination type")
-    _refuse_body(body, {"properties": dict, "name": str, "description": str}, required=(), text=_PUT)
+        raise Refusal(400, TYPE_TEXT)
+    _refuse_body(body, {"properties": dict, "name": str, "description": str}, required=(), text=PUT_TEXT)
     if not body:
-        raise Refusal(400, _PUT)
+        raise Refusal(400, PUT_TEXT)
     row = connections.one(db, account_id, "destination", destination_id)
     if row is None or row.deleted_at is not None:
-        raise Refusal(400, "invalid connection id")
+        raise Refusal(400, connections.UNKNOWN_TEXT)
     values = {"description": body["description"]} if "description" in body else {}
     if body.get("name"):
         values["name"] = body["name"]
@@ -82,7 +87,7 @@ def change(
 
 def listed(db: sa.Connection, account_id: int, query: Mapping[str, str]) -> list[dict[str, Any]]:
     if set(query) - {"source_id", "destination_id"}:
-        raise Refusal(400, _GET)
+        raise Refusal(400, GET_TEXT)
     rows = _active(db, account_id)
     if "destination_id" in query:
         rows = [row for row in rows if str(row.id) == query["destination_id"]]
@@ -113,13 +118,12 @@ def delete(db: sa.Connection, account_id: int, destination_id: int, now: datetim
 # --- version 3 (section 4.4) ------------------------------------------------------------------------------------------
 
 _DIGITS = (r"^\d+", r"^\d+$", r"^-?\d+$")
-_V3 = "body must be a map with type = redshift, postgres, or snowflake. required-keys = type, connection"
 
 
 def create_v3(db: sa.Connection, custody: Custody, account_id: int, body: Any, now: datetime) -> dict[str, Any]:
     """Make a destination from the older body, whose properties are called connection."""
     wanted = _as_v4(body)
-    _type_wanted(wanted["type"], _V3)
+    _type_wanted(wanted["type"], V3_TEXT)
     made = create(db, custody, account_id, wanted, now)
     return _told_v3(db, account_id, made["id"])
 
@@ -140,7 +144,7 @@ def listed_v3(db: sa.Connection, account_id: int) -> list[dict[str, Any]]:
 
 
 def _as_v4(body: Any) -> dict[str, Any]:
-    _refuse_body(body, {"type": str, "connection": dict}, required=("type", "connection"), text=_V3)
+    _refuse_body(body, {"type": str, "connection": dict}, required=("type", "connection"), text=V3_TEXT)
     return {"type": body["type"], "properties": body["connection"]}
 
 

@@ -257,7 +257,7 @@ def _only_destination(db: sa.Connection, account_id: int) -> int | None:
 def _refuse_destination(db: sa.Connection, account_id: int, destination_id: Any) -> None:
     row = connections.one(db, account_id, "destination", destination_id)
     if row is None or row.deleted_at is not None:
-        raise Refusal(400, "invalid connection id")
+        raise Refusal(400, connections.UNKNOWN_TEXT)
 
 
 def _paused(value: Any) -> dict[str, Any]:
