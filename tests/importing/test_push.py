@@ -175,7 +175,7 @@ def test_fixed_answers() -> None:
     )
     assert told(answers.INVALID_REGION) == (401, {"message": "Invalid region."})
     assert told(answers.NOT_AUTHENTICATED) == (401, {"status": "ERROR", "error": "Not Authenticated.", "errors": None})
-    assert answers.Answer(405, b"Method not allowed.", "text/plain; charset=utf-8") == answers.METHOD_NOT_ALLOWED
+    assert answers.Answer(405, b"Method not allowed.", "text/plain") == answers.METHOD_NOT_ALLOWED
     assert told(answers.STORED) == (201, {"status": "OK", "message": "Batch Accepted!"})
     assert told(answers.VALID) == (200, {"status": "OK", "message": "Batch is valid!"})
     assert told(answers.QUEUED) == (202, {"status": "Accepted", "message": "The batch is queued to be processed."})

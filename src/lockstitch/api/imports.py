@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from litestar import MediaType, Request, Response, get, post
+from litestar import Request, Response, get, post
 from litestar.params import RawBody
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -101,8 +101,7 @@ def refused_request(status_code: int, size: str | None) -> Response[bytes]:
 
 
 def _told(answer: Answer) -> Response[bytes]:
-    media = MediaType.JSON if answer.content_type == "application/json" else answer.content_type
-    return Response(answer.body, status_code=answer.status, media_type=media)
+    return Response(answer.body, status_code=answer.status, media_type=answer.content_type)
 
 
 ROUTES = [status, batch, push, validate]

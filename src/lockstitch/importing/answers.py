@@ -10,7 +10,7 @@ from typing import Any
 from lockstitch.toolkit.inbox.records import Records
 
 _JSON = "application/json"
-_TEXT = "text/plain; charset=utf-8"
+_TEXT = "text/plain"
 
 
 @dataclass(frozen=True, slots=True)
