@@ -87,8 +87,12 @@ class Scene:
 
 def make_scene(home: Path, outgoing: Outgoing | None = None, database_url: str | None = None) -> Scene:
     outgoing = outgoing or Outgoing(allowed=HERE, plain_hooks=True)
-    server = open_server(Settings(home, database_url, outgoing=outgoing))
-    account = {**accounts.FIRST, "email": "owner@example.com"}
+    return fill(open_server(Settings(home, database_url, outgoing=outgoing)), "owner@example.com")
+
+
+def fill(server: Server, email: str) -> Scene:
+    """Add an account with a source and a destination."""
+    account = {**accounts.FIRST, "email": email}
     with server.write() as db:
         account_id = accounts.insert(db, account, START)
         destination_id = _connection(db, account_id, "destination", "postgres", "Warehouse")

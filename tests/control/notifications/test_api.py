@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Generator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.control.notifications.scene import Caller, Scene, make_caller, make_client, make_scene
+from litestar.testing import TestClient
+from tests.control.notifications.scene import Caller, Scene, fill, make_caller, make_client
 
 from lockstitch.control import accounts
 from lockstitch.control.notifications import hooks
 from lockstitch.control.notifications.settings import Outgoing
+from lockstitch.control.server import Server, Settings, open_server
 
 BAD_ADDRESS = {"error": {"message": {"email_address": "Required. Must be valid email address format."}}}
 BAD_BODY = {"data": {"message": "Invalid POST body"}, "error": "InvalidBody"}
@@ -20,22 +22,34 @@ BAD_PUT = {"data": {"message": "PUT body must only contain boolean 'enable' key"
 URL = "https://hooks.zapier.com/hooks/catch/some/webhook/id"
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return make_scene(tmp_path / "home", Outgoing())
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
+    return open_server(Settings(tmp_path_factory.mktemp("api") / "home", outgoing=Outgoing()))
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Generator[TestClient[Any]]:
+    with make_client(server) as client:
+        yield client
 
 
 @pytest.fixture
-def caller(scene: Scene) -> Generator[Caller]:
-    with make_client(scene.server) as client:
-        yield make_caller(scene.server, scene.account_id, client)
+def scene(server: Server) -> Generator[Scene]:
+    """An account of its own for each test."""
+    yield fill(server, f"{uuid.uuid4()}@example.com")
+    server.settings = replace(server.settings, outgoing=Outgoing())
 
 
 @pytest.fixture
-def stranger(scene: Scene, caller: Caller) -> Caller:
+def caller(scene: Scene, client: TestClient[Any]) -> Caller:
+    return make_caller(scene.server, scene.account_id, client)
+
+
+@pytest.fixture
+def stranger(scene: Scene, client: TestClient[Any]) -> Caller:
     with scene.server.write() as db:
-        other = accounts.insert(db, {**accounts.FIRST, "email": "other@example.com"}, scene.moment)
-    return make_caller(scene.server, other, caller.client)
+        other = accounts.insert(db, {**accounts.FIRST, "email": f"{uuid.uuid4()}@example.com"}, scene.moment)
+    return make_caller(scene.server, other, client)
 
 
 def _allow(scene: Scene, outgoing: Outgoing) -> None:
