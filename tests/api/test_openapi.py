@@ -56,7 +56,11 @@ CHECKS = [
 
 @pytest.fixture
 def things(served: Served) -> tuple[Account, dict[str, list[Any]]]:
-    """An account with something under most addresses, and the ids of it."""
+    return things_of(served)
+
+
+def things_of(served: Served) -> tuple[Account, dict[str, list[Any]]]:
+    """Make an account with something under most addresses; return it and the ids."""
     account = served.account()
     destination = account.destination()
     source, pushed = account.ready_source(), account.import_source()
