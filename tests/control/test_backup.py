@@ -67,9 +67,10 @@ def test_everything_comes_back_on_either_database(first: Place, second: Place, t
 
     assert restore(archive, second) == made
     before, after = _content(first), _content(second)
-    del before["workers"]
+    for name in ("workers", "inbox", "inbox_state"):
+        assert before.pop(name)
+        assert after[name] == []
     assert before == {name: after[name] for name in before}
-    assert after["workers"] == []
     assert made.tables["connections"].rows == len(after["connections"]) == 3
     assert all(before[name] for name in before), "something of everything is in it"
     keyring = Keyring(read_keys(second.home))
@@ -115,6 +116,11 @@ def test_the_inbox_is_listed(tmp_path: Path):
     (first.home / "inbox" / "7" / "000.log").write_bytes(b"12345")
     made = back_up(first, tmp_path / "backup.zip", with_keys=False)
     assert [(one.path, one.bytes) for one in made.inbox] == [("inbox/7/000.log", 5)]
+
+
+def test_an_inbox_in_the_store_is_listed_too(tmp_path: Path, postgres: PostgresDatabase):
+    made = back_up(_filled(Place(tmp_path / "first", postgres.uri)), tmp_path / "backup.zip", with_keys=False)
+    assert [(one.path, one.bytes) for one in made.inbox] == [("inbox/1", 2**31 - 1)]
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from lockstitch.control.server import Server, Settings, open_server
 from lockstitch.control.store.tables import runs as run_table
 from lockstitch.control.store.tables import workers
 from lockstitch.core.errors import SettingsError
+from lockstitch.testing.postgres_server import PostgresDatabase
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -62,7 +63,7 @@ def test_the_store_is_told_as_it_stands(tmp_path: Path):
     assert told["lockstitch_checks_open "] == 1
     assert told["lockstitch_workers_alive "] == 1
     assert told["process_resident_memory_bytes "] > 1e6
-    assert "lockstitch_inbox_bytes " not in told
+    assert told["lockstitch_inbox_bytes "] == 0
     (tmp_path / "inbox" / "1").mkdir(parents=True)
     (tmp_path / "inbox" / "1" / "a").write_bytes(b"12345")
     assert _told(server)["lockstitch_inbox_bytes "] == 5
@@ -87,6 +88,16 @@ def test_requests_are_counted_by_route_and_not_by_what_clients_invent(tmp_path: 
         'method="GET",route="unknown",status="404"': 3,
         'method="other",route="unknown",status="404"': 3,
     }
+    server.store.close()
+
+
+def test_an_inbox_in_the_store_is_told_as_well(tmp_path: Path, postgres: PostgresDatabase):
+    server = open_server(Settings(tmp_path, postgres.uri))
+    with server.write() as db:
+        source_id = _source(db, "pushed")
+    assert _told(server)["lockstitch_inbox_bytes "] == 0
+    server.inboxes.append(source_id, [b"12345", b"678"])
+    assert _told(server)["lockstitch_inbox_bytes "] == 8
     server.store.close()
 
 

@@ -162,8 +162,8 @@ def _tell(manifest: Manifest, *, as_json: bool) -> None:
             f"{count(sum(rows.values()), 'row')} of {count(len(rows), 'table')}, {manifest.made_at:%Y-%m-%d %H:%M} UTC"
         )
     if manifest.inbox:
-        waiting = f"{count(len(manifest.inbox), 'file')} ({size(sum(one.bytes for one in manifest.inbox))})"
-        click.echo(f"not in it: {waiting} in the inbox with pushed records that were not loaded yet", err=True)
+        waiting = size(sum(one.bytes for one in manifest.inbox))
+        click.echo(f"not in it: {waiting} of pushed records that were not loaded yet", err=True)
 
 
 # --- accounts and partners --------------------------------------------------------------------------------------------

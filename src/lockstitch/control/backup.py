@@ -24,13 +24,13 @@ from lockstitch import __version__
 from lockstitch.control.keyring import FILE as KEYS
 from lockstitch.control.keyring import read_keys
 from lockstitch.control.store.database import Store, refuse_unknown, revision_of
-from lockstitch.control.store.tables import Moment, metadata
+from lockstitch.control.store.tables import Moment, inbox_state, metadata
 from lockstitch.core.errors import SettingsError
 
 FORMAT = 1
 DATABASE = "control.sqlite"
 INBOX = "inbox"
-#: Processes that were alive: nothing to keep; and the inbox.
+#: Processes that were alive: nothing to keep. And the inbox, which may be larger than all the rest.
 _LEFT_OUT = frozenset({"workers", "inbox", "inbox_state"})
 #: Rows that are held at a time.
 AT_ONCE = 500
@@ -45,7 +45,7 @@ class Content(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A file of records that were pushed and not loaded; `path` is below the home folder."""
+    """Records that were pushed and not loaded: a file below the home folder, or a source's part of the store."""
 
     path: str
     bytes: int
@@ -96,7 +96,7 @@ def back_up(place: Place, target: Path, *, with_keys: bool) -> Manifest:
                 schema=_revision(db),
                 tables={table.name: _write_table(archive, db, table) for table in tables_of(db)},
                 keys=_write(archive, KEYS, [keys]) if keys is not None else None,
-                inbox=tuple(_waiting(place.home)),
+                inbox=tuple(_waiting(db, place.home)),
             )
             archive.writestr("manifest.json", msgspec.json.format(msgspec.json.encode(manifest)))
         fresh.replace(target)
@@ -178,7 +178,11 @@ def _write(archive: zipfile.ZipFile, name: str, pieces: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _waiting(home: Path) -> Iterator[Waiting]:
+def _waiting(db: sa.Connection, home: Path) -> Iterator[Waiting]:
+    if db.dialect.name == "postgresql":
+        for row in db.execute(sa.select(inbox_state.c.source_id, inbox_state.c.bytes).where(inbox_state.c.bytes > 0)):
+            yield Waiting(f"{INBOX}/{row.source_id}", row.bytes)
+        return
     for path in sorted((home / INBOX).rglob("*")):
         if path.is_file():
             yield Waiting(str(path.relative_to(home)), path.stat().st_size)

@@ -23,7 +23,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from lockstitch.control.store.database import Store
-from lockstitch.control.store.tables import checks, deliveries, runs, workers
+from lockstitch.control.store.tables import checks, deliveries, inbox_state, runs, workers
 from lockstitch.core.errors import SettingsError
 
 __all__ = ["CONTENT_TYPE_LATEST", "ENVIRONMENT", "allowed_networks", "exposition", "is_allowed", "requests", "turns"]
@@ -97,10 +97,13 @@ class _Stored(Collector):
             yield from self._runs_of_late(db)
             for name, (text, query) in self._counts().items():
                 yield GaugeMetricFamily(name, text, value=db.execute(query).scalar_one())
-        inbox = self.home / "inbox"
-        if inbox.is_dir():
-            held = sum(_size(path) for path in inbox.rglob("*"))
-            yield GaugeMetricFamily("lockstitch_inbox_bytes", "Pushed records that wait to be loaded.", value=held)
+            held = self._inbox_bytes(db)
+        yield GaugeMetricFamily("lockstitch_inbox_bytes", "Pushed records that wait to be loaded.", value=held)
+
+    def _inbox_bytes(self, db: sa.Connection) -> int:
+        if self.store.is_shared:
+            return int(db.execute(sa.select(sa.func.coalesce(sa.func.sum(inbox_state.c.bytes), 0))).scalar_one())
+        return sum(_size(path) for path in (self.home / "inbox").rglob("*"))
 
     def _runs_of_late(self, db: sa.Connection) -> Iterator[Metric]:
         ended = GaugeMetricFamily("lockstitch_runs_last_hour", "Runs that ended, by verdict.", labels=["verdict"])
