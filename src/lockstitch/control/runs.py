@@ -242,22 +242,22 @@ def finish(db: sa.Connection, name: str, owner: str, outcome: Mapping[str, Any],
 
 def extractions(db: sa.Connection, account_id: int, page: int, now: datetime) -> dict[str, Any]:
     """Return one page of section 12's list: the last completed extraction of each source."""
-    ended = runs.alias("ended")
     newest = (
-        sa.select(ended.c.name)
-        .where(ended.c.source_id == connection_table.c.id, ended.c.completion_time > now - KEPT)
-        .order_by(ended.c.completion_time.desc(), ended.c.name.desc())
+        sa.select(runs.c.name)
+        .where(runs.c.source_id == connection_table.c.id, runs.c.completion_time > now - KEPT)
+        .order_by(runs.c.completion_time.desc())
         .limit(1)
-        .correlate(connection_table)
         .scalar_subquery()
     )
-    query = (
-        sa.select(runs, connection_table.c.type)
-        .join(connection_table, connection_table.c.id == runs.c.source_id)
-        .where(connection_table.c.account_id == account_id, runs.c.name == newest)
-        .order_by(runs.c.source_id)
+    own = (connection_table.c.account_id == account_id, connection_table.c.kind == "source")
+    # The costly search, once a source; only the page's own runs are read as a whole.
+    found = db.execute(sa.select(newest).where(*own).order_by(connection_table.c.id)).scalars()
+    names = [name for name in found if name is not None]
+    query = sa.select(runs, connection_table.c.type).join(connection_table, connection_table.c.id == runs.c.source_id)
+    wanted = query.where(runs.c.name.in_(names[(page - 1) * PAGE : page * PAGE])).order_by(runs.c.source_id)
+    return _envelope(
+        [_extraction(row) for row in db.execute(wanted)], page, len(names), f"/v4/{account_id}/extractions"
     )
-    return _page(db, query, _extraction, page, f"/v4/{account_id}/extractions")
 
 
 def _extraction(row: Row) -> dict[str, Any]:
@@ -287,7 +287,10 @@ def loads_page(db: sa.Connection, account_id: int, page: int, now: datetime) -> 
         .where(loads.c.account_id == account_id, loads.c.attempted_at > now - KEPT)
         .order_by(loads.c.stream_name, connection_table.c.name, loads.c.source_id)
     )
-    return _page(db, query, _load, page, f"/v4/{account_id}/loads")
+    total = db.execute(query.order_by(None).with_only_columns(sa.func.count())).scalar_one()
+    first = (page - 1) * PAGE
+    rows = db.execute(query.limit(PAGE).offset(first)) if first < total else ()
+    return _envelope([_load(row) for row in rows], page, total, f"/v4/{account_id}/loads")
 
 
 def _load(row: Row) -> dict[str, Any]:
@@ -300,17 +303,15 @@ def _load(row: Row) -> dict[str, Any]:
     }
 
 
-def _page(db: sa.Connection, query: Any, tell: Any, page: int, path: str) -> dict[str, Any]:
-    """Return the envelope of section 1.6."""
-    total = db.execute(query.order_by(None).with_only_columns(sa.func.count())).scalar_one()
+def _envelope(data: Sequence[Any], page: int, total: int, path: str) -> dict[str, Any]:
+    """Return a page as section 1.6 shows it."""
     pages = max(1, -(-total // PAGE))
-    rows = db.execute(query.limit(PAGE).offset((page - 1) * PAGE)) if page <= pages else ()
     links: dict[str, str] = {}
     if total > PAGE and page < pages:
         links["next"] = f"{path}?page={page + 1}"
     if total > PAGE and page > 1:
         links["previous"] = f"{path}?page={min(page - 1, pages)}"
-    return {"data": [tell(row) for row in rows], "page": page, "total": total, "links": links}
+    return {"data": data, "page": page, "total": total, "links": links}
 
 
 def is_run_of(db: sa.Connection, account_id: int, name: str) -> bool:
