@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
+from tests.control.test_dispatch import FakeDurable
 
-from lockstitch.control import accounts, connections, inboxes
+from lockstitch.control import accounts, connections, dispatch, inboxes
+from lockstitch.control import runs as runs_of
+from lockstitch.control.dispatch import Dispatcher
+from lockstitch.control.durable import Durable
 from lockstitch.control.inboxes import SharedInboxes, open_inboxes, remove_deleted
 from lockstitch.control.store.database import Store
 from lockstitch.control.store.tables import inbox_state, runs
@@ -274,12 +279,51 @@ def test_a_source_reads_it_pauses_for_a_key_and_goes_on(store: Store, source_id:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_the_inbox_of_a_deleted_source_is_removed(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_what_was_pushed_is_loaded_and_after_a_failure_only_a_minute_later(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "INBOX_EVERY", 0.0)
+    store = _store(kind, tmp_path, request)
+    all_inboxes = open_inboxes(store, tmp_path)
+    clock = Dispatcher(store, cast("Durable", FakeDurable()), "a", all_inboxes)
+    source_id = _source(store)
+    with store.begin() as db:
+        values = {"account_id": 1, "kind": "destination", "type": "duckdb", "name": "d", "properties": {}}
+        destination_id = connections.insert(db, {**values, "secrets": {}}, NOW)
+        connections.update(db, source_id, {"destination_id": destination_id}, NOW)
+
+    def open_runs(seconds: float) -> list[str]:
+        clock.turn(NOW + timedelta(seconds=seconds))
+        with store.read() as db:
+            return [row.name for row in runs_of.waiting(db)]
+
+    assert open_runs(0) == []
+    all_inboxes.append(source_id, [b"x"])
+    (first,) = open_runs(1)
+    assert open_runs(2) == [first]
+    with store.begin() as db:
+        runs_of.take(db, first, "a", NOW)
+        failed = {"tap_exit_status": 0, "target_exit_status": 1, "verdict": "retry"}
+        runs_of.finish(db, first, "a", failed, NOW + timedelta(seconds=3))
+    assert open_runs(4) == []
+    assert open_runs(62) == []
+    (second,) = open_runs(64)
+    assert second != first
+    all_inboxes.close()
+    store.close()
+
+
+def _store(kind: str, folder: Path, request: pytest.FixtureRequest) -> Store:
     if kind == "postgres":
-        store: Store = request.getfixturevalue("store")
-    else:
-        store = Store(f"sqlite:///{tmp_path}/control.sqlite")
-        store.migrate()
+        return request.getfixturevalue("store")
+    store = Store(f"sqlite:///{folder}/control.sqlite")
+    store.migrate()
+    return store
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_the_inbox_of_a_deleted_source_is_removed(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    store = _store(kind, tmp_path, request)
     all_inboxes = open_inboxes(store, tmp_path)
     deleted, busy, alive = (_source(store, name) for name in ("deleted", "busy", "alive"))
     for source_id in (deleted, busy, alive):

@@ -94,6 +94,8 @@ def test_codes_have_two_digits_from_the_45th_on_and_begin_anew_after_1936() -> N
         ["^!!"],
         ["~#list", [1], [2]],
         ["~#unknown", 1],
+        ["^ ", "a", "~#list"],
+        [1, "~#list"],
         ["~qvalue"],
         ["~iabc"],
         ["~uabc"],

@@ -57,7 +57,10 @@ class _Reader:
 
     def value(self, node: Any) -> Any:
         if type(node) is str:
-            return self._text(node, is_key=False)
+            text = self._text(node, is_key=False)
+            if type(text) is _Tag:
+                raise _Wrong(f"the tag {text} stands where a value is expected")
+            return text
         if type(node) is list:
             return self._array(node)
         if type(node) is dict:
