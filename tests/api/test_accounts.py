@@ -137,6 +137,18 @@ def test_an_ephemeral_token_works_once_within_an_hour(served: Served, account: A
         assert tokens.spend(db, second["ephemeral_token"], "ephemeral", now() + timedelta(minutes=61)) is None
 
 
+def test_tokens_that_are_over_do_not_pile_up(served: Served, account: Account):
+    own = (token_table.c.account_id == account.id, token_table.c.kind == "ephemeral")
+    for _ in range(3):
+        account.call("POST", "/v3/sessions/ephemeral")
+    with served.server.write() as db:
+        db.execute(sa.update(token_table).where(*own).values(expires_at=now()))
+    account.call("POST", "/v3/sessions/ephemeral")
+    with served.server.read() as db:
+        assert db.execute(sa.select(sa.func.count()).select_from(token_table).where(*own)).scalar() == 1
+    assert account.call("GET", "/v4/sources") == []  # what never expires stays
+
+
 def test_an_ephemeral_token_needs_a_token(served: Served):
     assert served.client.post("/v3/sessions/ephemeral").status_code == 401
 

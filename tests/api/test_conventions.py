@@ -95,6 +95,19 @@ def test_a_token_is_stored_as_a_hash_and_ten_are_the_most(served: Served, accoun
     assert refused.value.body["error"] == "TokenLimitExceeded"
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_body_that_is_too_large_is_refused_unread(account: Account, told: bool):
+    content = b" " * 5_000_001
+    given = content if told else (content[start : start + 65536] for start in range(0, len(content), 65536))
+    answer = account.ask("POST", "/v4/sources", content=given)
+    assert (answer.status_code, answer.json()["error"]) == (413, "RequestTooLarge")
+
+
+def test_a_large_body_that_is_allowed_is_read(account: Account):
+    answer = account.ask("POST", "/v4/sources", content=b" " * 4_000_000 + b'{"type":"import_api","display_name":"x"}')
+    assert answer.status_code == 200
+
+
 # --- other sites (1.3) ------------------------------------------------------------------------------------------------
 
 DOCUMENTED = {

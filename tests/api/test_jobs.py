@@ -58,7 +58,7 @@ def test_what_cannot_run_is_not_started(account: Account):
     account.destination(ignore_unmapped_sources=True)
     incomplete, unselected = account.source("Incomplete", properties={}), account.source("Unselected")
     account.discovered(unselected)
-    for source in (homeless, incomplete, unselected):
+    for source in (homeless, incomplete, unselected, account.import_source()):
         text = f"Could not create job for client-id: {account.id}; connection-id: {source['id']}"
         refused = account.call("POST", f"/v4/sources/{source['id']}/sync", status=400)
         assert refused == {"error": {"type": "generic", "message": text}}

@@ -94,17 +94,19 @@ KNOWN: dict[str, list[Any]] = {
 
 #: By method and path.
 DESCRIBED = [f"{one.method} {one.path}" for one in OPERATIONS]
+#: The others can only be called in one way.
+VARIED = [one for one in OPERATIONS if one.needs_token or one.bodies or one.query]
 
 
 @pytest.mark.parametrize("operation", DESCRIBED)
 def test_drawn_requests_are_answered_as_described(served: Served, things: Any, operation: str):
-    draw(served, things, operation, examples=-(-300 // len(DESCRIBED)))
+    draw(served, things, operation, examples=-(-300 // len(VARIED)))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("operation", DESCRIBED)
 def test_ten_thousand_drawn_requests_are_answered_as_described(served: Served, things: Any, operation: str):
-    draw(served, things, operation, examples=-(-10_000 // len(DESCRIBED)))
+    draw(served, things, operation, examples=-(-10_000 // len(VARIED)))
 
 
 def draw(served: Served, things: tuple[Account, dict[str, list[Any]]], operation: str, *, examples: int) -> None:

@@ -51,6 +51,9 @@ def make(db: sa.Connection, account_id: int, kind: Kind, now: datetime, **more: 
     """Store a new token; `more` are further columns: description, source_id, partner_id, detail."""
     text = _PREFIX[kind] + secrets.token_urlsafe(32)
     life = _LIFE[kind]
+    if life is not None:
+        # Those that are over are of no more use; without this they would stay for ever.
+        db.execute(sa.delete(tokens).where(tokens.c.account_id == account_id, tokens.c.expires_at <= now))
     values = {
         "account_id": account_id,
         "kind": kind,
