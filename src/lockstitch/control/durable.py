@@ -18,8 +18,9 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 #: What one version of this program may leave to another one to finish. Change it when the workflows change.
 PROTOCOL = "1"
 RUNS, CHECKS = "runs", "checks"
-#: How often each queue is looked at, in seconds. At most `runs_at_once` jobs are taken at a time.
-_POLLING = 0.5
+#: How often each queue is looked at, in seconds. At most `runs_at_once` jobs are taken at a time, so this bounds how
+#: many runs a process can begin a minute; idle, each look costs half a millisecond.
+_POLLING = {RUNS: 0.5, CHECKS: 1.0}
 _OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _AT_ONCE = 500
 
@@ -61,7 +62,7 @@ class Durable:
         _jobs.update(jobs)
         DBOS.launch()
         for kind in jobs:
-            DBOS.register_queue(kind, worker_concurrency=self._runs_at_once, polling_interval_sec=_POLLING)
+            DBOS.register_queue(kind, worker_concurrency=self._runs_at_once, polling_interval_sec=_POLLING[kind])
 
     def enqueue(self, kind: str, name: str) -> None:
         """Let some worker carry out a job. Repeating it changes nothing."""

@@ -19,6 +19,19 @@ _LOOK = 1.0
 #: How long a child may take to be gone after its last word, in seconds.
 _FAREWELL = 5.0
 
+#: What children find imported: it halves what a run with nothing new costs, and its memory is shared. Those of it
+#: that are not installed are passed over.
+_PRELOADED = (
+    "lockstitch.control.child",
+    "lockstitch.engine.lane",
+    "lockstitch.engine.load",
+    "lockstitch.engine.loader",
+    "pyarrow.compute",
+    "duckdb",
+    "adbc_driver_postgresql.dbapi",
+    "psycopg",
+)
+
 
 class _Pipe(Protocol):
     def poll(self, timeout: float) -> bool: ...
@@ -42,7 +55,7 @@ def start_server() -> None:
     """
     from multiprocessing import forkserver
 
-    _context().set_forkserver_preload(["lockstitch.control.child"])
+    _context().set_forkserver_preload(list(_PRELOADED))
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
@@ -85,7 +98,8 @@ def carry_out(assignment: Assignment, hear: Callable[[Message], None], grace: Ca
 def _listen(pipe: _Pipe, hear: Callable[[Message], None], grace: Callable[[], float | None]) -> Done | None:
     """Hear a child out; None where it was asked to stop and did not in time."""
     looks_at, ends_at = 0.0, math.inf
-    while (clock := time.monotonic()) < ends_at:
+    # What it said in time is heard, also where we come late to it.
+    while (clock := time.monotonic()) < ends_at + _FAREWELL:
         if clock >= looks_at:
             looks_at = clock + _LOOK
             seconds = grace()
@@ -93,11 +107,13 @@ def _listen(pipe: _Pipe, hear: Callable[[Message], None], grace: Callable[[], fl
                 if ends_at == math.inf:
                     pipe.send_bytes(messages.STOP)
                 ends_at = min(ends_at, clock + seconds)
-        if pipe.poll(_LOOK):
+        if pipe.poll(min(_LOOK, max(0.0, ends_at - clock))):
             message = messages.read_message(pipe.recv_bytes())
             if isinstance(message, Done):
                 return message
             hear(message)
+        elif clock >= ends_at:
+            return None
     return None
 
 
