@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -38,11 +38,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StepRows:
-    """A step with the rows it is to get; `top` are the rows of the parent table's step."""
+    """A step with the rows it is to get; `top` are the rows of the parent table's step.
+
+    `renamed` tells, by their old ones, the new names of columns that were renamed after rows were spooled.
+    """
 
     step: Step
     rows: SpooledRows | None = None
     top: SpooledRows | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,6 @@ class ReadyLoad:
     after: Mark | None
     mark: Mark
     steps: tuple[StepRows, ...]
-    renamed: dict[str, dict[str, str]]
     rejects: tuple[Reject, ...]
     ledger: tuple[LedgerRow, ...]
     batched_at: datetime
@@ -90,6 +93,11 @@ class _Section:
     def distinct(self) -> bool:
         """Whether its keys must be distinct when the load is cut."""
         return self.watched and (self.version is None or self.publish is not None or self.guarded)
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether its rows are in the tables themselves once the load is committed."""
+        return self.version is None or self.publish is not None
 
     def names(self) -> list[str]:
         """Return the names of all tables known to the stream, parents first."""
@@ -203,28 +211,25 @@ class OpenLoad:
 
     def ready(self, connection: str, lane: str, after: Mark | None, mark: Mark) -> ReadyLoad:
         """Make the load. The streams' tables are taken to stand as it leaves them."""
-        renamed: dict[str, dict[str, str]] = {}
         self._leave_out_superseded()
+        live = _renames(section for section in self.sections if section.is_seen)
         for section in self.sections:
-            for name in section.tables:
-                renamed.setdefault(name, {}).update(section.layout.tables[name].renamed)
-        for section in self.sections:
+            renamed, begun = live if section.is_seen else _renames([section]), len(self.steps)
             for name, rows in section.tables.items():
                 rows.finish(renamed[name], distinct=section.distinct)
             self._plan_section(section)
+            self.steps[begun:] = [_renamed(one, renamed) for one in self.steps[begun:]]
         if self.rejects:
             self.steps.append(StepRows(Step(self.rules.rejected_table, "append", REJECTED_COLUMNS)))
         for step in self.steps:
             self._count(step.step.table)
         self.counts.pop(self.rules.rejected_table, None)
-        self.steps = [replace(one, step=_renamed(one.step, renamed)) for one in self.steps]
         load = Load(connection, lane, tuple(one.step for one in self.steps), _folded(self.changes))
         return ReadyLoad(
             load,
             after,
             mark,
             tuple(self.steps),
-            renamed,
             tuple(self.rejects),
             tuple(self.counts.values()),
             datetime.now(UTC),
@@ -351,12 +356,23 @@ def _folded(changes: Sequence[Change]) -> tuple[Change, ...]:
     return tuple(folded.values())
 
 
-def _renamed(step: Step, renamed: Mapping[str, Mapping[str, str]]) -> Step:
-    """Return the step as the load's changes leave its columns: they are all made before the first step."""
+def _renames(sections: Iterable[_Section]) -> dict[str, dict[str, str]]:
+    """Return the columns that these sections rename, by table. The changes are all made before the first step."""
+    renamed: dict[str, dict[str, str]] = {}
+    for section in sections:
+        for name in section.tables:
+            renamed.setdefault(name, {}).update(section.layout.tables[name].renamed)
+    return renamed
+
+
+def _renamed(one: StepRows, renamed: Mapping[str, Mapping[str, str]]) -> StepRows:
+    """Return the step as the load's changes leave its columns."""
+    step = one.step
     names, parents = renamed.get(step.table, {}), renamed.get(step.parent or "", {})
-    return replace(
+    step = replace(
         step,
         columns=tuple(replace(column, name=names.get(column.name, column.name)) for column in step.columns),
         key=tuple(names.get(name, name) for name in step.key),
         parent_key=tuple((names.get(own, own), parents.get(its, its)) for own, its in step.parent_key),
     )
+    return replace(one, step=step, renamed=names)

@@ -120,7 +120,7 @@ def _try_once(destination: Destination, load: ReadyLoad) -> tuple[LedgerRow, ...
                 without_nul = destination.rules.text_without_nul
                 writer.write(step.step, reject_rows(load.rejects, load.batched_at, without_nul=without_nul))
             elif step.rows is not None:
-                for reader in step.rows.readers(load.batched_at, load.renamed[step.step.table], step.top):
+                for reader in step.rows.readers(load.batched_at, step.renamed, step.top):
                     writer.write(step.step, reader)
         reach("rows staged")
         ledger = tuple(_account(row, load.steps) for row in load.ledger)
