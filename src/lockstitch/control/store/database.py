@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -109,14 +111,26 @@ def _engine(url: str) -> sa.Engine:
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "postgresql+psycopg":
-        return sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True)
+        return sa.create_engine(
+            parsed, json_deserializer=_decoded, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
+        )
     if parsed.drivername != "sqlite" or not parsed.database:
         raise SettingsError(f"{parsed.drivername} is no control store", hint=_FORMS)
     settings = {"timeout": 30, "check_same_thread": False}
-    engine = sa.create_engine(parsed, connect_args=settings, pool_size=10, hide_parameters=True)
+    engine = sa.create_engine(
+        parsed, json_deserializer=_decoded, connect_args=settings, pool_size=10, hide_parameters=True
+    )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_immediately)
     return engine
+
+
+def _decoded(text: str | bytes) -> Any:
+    """Read a JSON column. Lists hold thousands of them, and the standard library takes its time."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)  # which takes what others than we may have written: NaN, half a surrogate pair
 
 
 _FORMS = "use postgresql://user:password@host/database, or sqlite:////path/to/control.sqlite"
