@@ -14,13 +14,13 @@ import pytest
 import sqlalchemy as sa
 from tests.control.stored import NOON, add_sources, begin_check, begin_run, check_row, minutes, opened, run_row, source
 
-from lockstitch.control import runs
+from lockstitch.control import runs, sources
 from lockstitch.control.dispatch import Dispatcher
 from lockstitch.control.durable import Durable
 from lockstitch.control.server import Server
+from lockstitch.control.store.tables import checks, workers
 from lockstitch.control.store.tables import connections as table
 from lockstitch.control.store.tables import runs as run_table
-from lockstitch.control.store.tables import workers
 
 
 @dataclass
@@ -31,6 +31,7 @@ class FakeDurable:
     over: set[str] = field(default_factory=set[str])
     busy: set[str] = field(default_factory=set[str])
     taken_over: list[str] = field(default_factory=list[str])
+    forgotten: list[datetime] = field(default_factory=list[datetime])
 
     def enqueue(self, kind: str, name: str) -> None:
         self.jobs.setdefault(name, kind)
@@ -46,7 +47,7 @@ class FakeDurable:
         return 1
 
     def forget(self, before: datetime) -> int:
-        del before
+        self.forgotten.append(before)
         return 0
 
 
@@ -125,10 +126,18 @@ def test_a_paused_source_does_not_fire(server: Server):
     assert all_runs(server) == []
 
 
-def test_one_source_that_cannot_fire_does_not_hold_up_the_others(server: Server, caplog: pytest.LogCaptureFixture):
+def test_one_source_that_cannot_fire_does_not_hold_up_the_others(
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     bad, good = add_sources(server, 2, next_fire_at=NOON)
-    with server.store.begin() as db:
-        db.execute(sa.update(table).where(table.c.id == bad).values(type="acme.uninstalled"))
+    reschedule = sources.reschedule
+
+    def fail_for_one(db: sa.Connection, row: Any, now: datetime, *, fired: bool = False) -> None:
+        if row.id == bad:
+            raise LookupError("a bug")
+        reschedule(db, row, now, fired=fired)
+
+    monkeypatch.setattr(sources, "reschedule", fail_for_one)
     clock = dispatcher(server)
     clock.turn(NOON)
     clock.turn(NOON)
@@ -225,6 +234,25 @@ def test_a_failing_duty_keeps_no_other_from_its_turn(server: Server, monkeypatch
     monkeypatch.setattr(Dispatcher, "_look_after_workers", broken)
     dispatcher(server, durable).turn(NOON)
     assert durable.jobs == {f"{run}#1": "runs"}
+
+
+def test_what_is_no_longer_shown_is_deleted_and_each_connection_keeps_its_newest_check(server: Server):
+    (source_id,) = add_sources(server)
+    durable, later = FakeDurable(), NOON + runs.KEPT + minutes(120)
+    with server.store.begin() as db:
+        for number, ended in enumerate((NOON, later)):
+            given = {"account_id": 1, "source_id": source_id, "created_at": ended, "completion_time": ended}
+            db.execute(sa.insert(run_table).values(name=f"run {number}", **given))
+        for number in range(2):
+            moment = NOON + minutes(number)
+            given = {"connection_id": source_id, "start_time": moment, "completion_time": moment}
+            db.execute(sa.insert(checks).values(name=f"check {number}", **given))
+    open_run = begin_run(server, source_id)
+    dispatcher(server, durable).turn(later)
+    assert {row.name for row in all_runs(server)} == {"run 1", open_run}
+    with server.store.read() as db:
+        assert list(db.execute(sa.select(checks.c.name)).scalars()) == ["check 1"]
+    assert durable.forgotten == [later - timedelta(days=1)]
 
 
 def test_a_turn_stays_cheap_with_a_thousand_sources_and_a_hundred_thousand_runs(tmp_path: Path):

@@ -81,6 +81,9 @@ class Dispatcher:
 
     def leave(self) -> None:
         """Take this worker off the list, so that nobody waits for its silence."""
+        _try(self._be_removed, now(), "leaving the list of workers")
+
+    def _be_removed(self, _moment: datetime) -> None:
         with self.store.begin() as db:
             db.execute(sa.delete(workers).where(workers.c.executor_id == self.executor))
 
