@@ -31,7 +31,7 @@ def _inbox(home: Path, database: str | None, target: Target) -> Inbox | SharedIn
 
 def test_all_that_was_answered_lands_once_although_the_server_is_killed(tmp_path: Path, database: str | None):
     home = tmp_path / "home"
-    with serving(home, "--silence", "2") as served:
+    with serving(home, "--silence", "5") as served:
         target = make_target(served, tmp_path / "warehouse.duckdb")
         clients = Clients(target.token, served.account_id, lambda: served.address)
         clients.start(8)
@@ -39,7 +39,7 @@ def test_all_that_was_answered_lands_once_although_the_server_is_killed(tmp_path
             for count in (60, 120):
                 until(lambda wanted=count: len(clients.stored) >= wanted, "pushes to be answered")
                 served.kill()
-                again = start(home, "--silence", "2")
+                again = start(home, "--silence", "5")
                 served.process, served.address = again.process, again.address
                 again.client.close()
             until(lambda: len(clients.stored) >= 180, "pushes to be answered again")
@@ -66,7 +66,7 @@ def test_all_that_was_answered_lands_once_although_the_server_is_killed(tmp_path
 def test_it_waits_for_a_destination_that_is_down(tmp_path: Path, database: str | None):
     home, folder = tmp_path / "home", tmp_path / "warehouse"
     folder.mkdir()
-    with serving(home, "--silence", "2") as served:
+    with serving(home, "--silence", "5") as served:
         target = make_target(served, folder / "warehouse.duckdb")
         # No folder: no run can succeed.
         (folder / "warehouse.duckdb").unlink(missing_ok=True)
