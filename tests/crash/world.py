@@ -84,7 +84,7 @@ class World:
 
     def _grow(self) -> None:
         name = random.choice((*BY_HAND, *BY_SCHEDULE))
-        wanted = self.pages[name] + 5
+        wanted = self.pages[name] + 1
         body = {"properties": {"checkpoints": str(wanted)}}
         self.served.call("PUT", f"/v4/sources/{self.sources[name]}", body)
         self.pages[name] = wanted
