@@ -229,11 +229,34 @@ def test_it_takes_no_more_while_what_is_old_is_not_loaded(
 def test_a_database_that_does_not_answer_is_a_passing_trouble() -> None:
     gone = Store("postgresql://u:s3cret@127.0.0.1:1/none")
     with pytest.raises(TransientError) as refused:
-        SharedInboxes(gone).append(1, [b"x"])
+        SharedInboxes(gone).append(1, [b"a customer's name"])
     assert "s3cret" not in str(refused.value)
+    assert "customer" not in str(refused.value)
     with pytest.raises(TransientError) as refused:
         SharedInbox(str(SharedInboxes(gone).properties(1)["database"]), 1).size()
     assert "s3cret" not in str(refused.value)
+
+
+def test_nobody_is_told_what_was_pushed_where_the_database_refuses_it(store: Store, source_id: int) -> None:
+    SharedInboxes(store).append(source_id, [b"x"])
+    options = {"options": "-c default_transaction_read_only=on"}
+    standby = Store(sa.make_url(store.url).update_query_dict(options).render_as_string(hide_password=False))
+    with pytest.raises(TransientError, match="read-only") as refused:
+        SharedInboxes(standby).append(source_id, [b"a customer's name"])
+    standby.close()
+    assert "customer" not in str(refused.value)
+
+
+def test_a_folder_that_nobody_reads_any_more_is_told(
+    store: Store, source_id: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inboxes.warn_of_forgotten(store, tmp_path)
+    assert caplog.text == ""
+    folders = inboxes.FolderInboxes(tmp_path)
+    folders.append(source_id, [b"x"])
+    folders.close()
+    inboxes.warn_of_forgotten(store, tmp_path)
+    assert f"pushed to the sources {source_id} and are not loaded" in caplog.text
 
 
 def test_a_database_without_inboxes_is_told(postgres: PostgresDatabase) -> None:

@@ -70,7 +70,7 @@ def _source(server: Serving, request: Request[Any, Any, Any], now: Now, refused:
     except Refusal:
         return refused
     except (InterfaceError, OperationalError, NoConnection) as error:
-        log.warning("the control store does not answer, so nothing can be pushed: %s", error)
+        log.warning("the control store does not answer, so nothing can be pushed: %s", getattr(error, "orig", error))
         return answers.UNAVAILABLE
     return answers.INACTIVE if row is None or connections.is_inactive(row) else row
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from lockstitch.control.store.database import Store
@@ -61,6 +61,18 @@ class Inboxes(Protocol):
 def open_inboxes(store: Store, home: Path) -> Inboxes:
     """Return the inboxes of a server: where several machines share the store, they lie in it."""
     return SharedInboxes(store) if store.is_shared else FolderInboxes(home)
+
+
+def warn_of_forgotten(store: Store, home: Path) -> None:
+    """Tell of records in a folder that no server reads any more, as the store has become PostgreSQL."""
+    forgotten = FolderInboxes(home).unread() if store.is_shared else []
+    if forgotten:
+        log.warning(
+            "%s/inbox holds records that were pushed to the sources %s and are not loaded. With PostgreSQL no server"
+            " reads that folder: load them by a server without --database-url, or push them again",
+            home,
+            ", ".join(map(str, forgotten)),
+        )
 
 
 def remove_deleted(inboxes: Inboxes, store: Store) -> None:
@@ -126,7 +138,7 @@ class FolderInboxes:
         return self._root / str(source_id)
 
 
-#: One statement, so that the state's row is locked only once all payloads have come, and no longer than the commit.
+#: One statement, so that the state's row is locked only once all payloads have come, and no longer than its commit.
 #: Positions begin at the time in nanoseconds: none is given twice, also where the store was brought back from a copy.
 _APPEND = sa.text("""
     WITH state AS (
@@ -155,13 +167,16 @@ class SharedInboxes:
     def append(self, source_id: int, payloads: list[bytes]) -> bool:
         size = sum(map(len, payloads))
         try:
-            with self._store.begin() as db:
+            # Each statement commits by itself: no lock waits for a machine that has vanished before its commit.
+            with self._store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
                 held = self._append(db, source_id, payloads, size)
                 if held is None:
                     db.execute(self._store.insert_new(states).values(source_id=source_id))
                     held = self._append(db, source_id, payloads, size)
-        except (InterfaceError, OperationalError, NoConnection) as error:
-            raise TransientError(f"cannot write to the inbox of source {source_id}: {error}") from error
+        except (InterfaceError, InternalError, OperationalError, NoConnection) as error:
+            # The driver's own text: SQLAlchemy's would show what was pushed.
+            told = getattr(error, "orig", None) or error
+            raise TransientError(f"cannot write to the inbox of source {source_id}: {told}") from error
         if held is None:
             raise Full(
                 f"the inbox of source {source_id} takes no {size} bytes more: it holds at most {LARGEST} bytes, and"

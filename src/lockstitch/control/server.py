@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from lockstitch.control.connections import Custody
 from lockstitch.control.folders import Folders, allowed_folders
-from lockstitch.control.inboxes import open_inboxes
+from lockstitch.control.inboxes import open_inboxes, warn_of_forgotten
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.metrics import Network, allowed_networks
 from lockstitch.control.notifications.settings import Outgoing
@@ -80,6 +80,7 @@ def open_server(settings: Settings) -> Server:
     keyring = Keyring.open(settings.home)
     store = Store(settings.database_url or _sqlite(settings.home, "control"))
     store.migrate()
+    warn_of_forgotten(store, settings.home)
     return Server(settings, store, keyring)
 
 
