@@ -14,7 +14,8 @@ import httpx2
 import pytest
 
 from lockstitch.core.errors import SettingsError
-from lockstitch.toolkit.addresses import AddressRefused, Allowed, CheckedTransport, is_public
+from lockstitch.toolkit.addresses import AddressRefused, Allowed, is_public
+from lockstitch.toolkit.checked_http import CheckedTransport
 
 LOOPBACK = Allowed((ip_network("127.0.0.0/8"),))
 PUBLIC = "93.184.215.14"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lockstitch import pipeline
-from lockstitch.control import messages
+from lockstitch.control import messages, outgoing
 from lockstitch.control.messages import Assignment, Committed, Discovered, Done, Ended, Logged, NotLoaded, Phase
 from lockstitch.core.errors import LockstitchError, Verdict, verdict_of
 from lockstitch.core.model import Json
@@ -95,7 +95,7 @@ class Job:
     def _check(self) -> Verdict | None:
         wanted = pipeline.check_source if self._assignment.source_type else pipeline.check_destination
         phase: Phase = "tap" if self._assignment.source_type else "target"
-        error = wanted(self._pipeline())
+        error = outgoing.refusal(self._assignment) or wanted(self._pipeline())
         self._tell(Ended(phase, _text(error) if error is not None else None))
         if error is not None:
             return verdict_of(error)
@@ -117,10 +117,14 @@ class Job:
     # --- runs ------------------------------------------------------------------------------------------------------
 
     def _run(self) -> Verdict | None:
+        wanted = self._assignment.selection
+        refused = outgoing.refusal(self._assignment)
+        if refused is not None:
+            self._conclude([(refused, tuple(wanted or ()))])
+            return verdict_of(refused)
         verdict = self._discover()
         if verdict is not None:
             return verdict
-        wanted = self._assignment.selection
         self._log("main", "INFO", f"Replicating {'all' if wanted is None else len(wanted)} selected streams.")
         try:
             result = pipeline.run(self._pipeline(), events=self._take_event, stop=self._stop)

@@ -16,7 +16,8 @@ from lockstitch.control.notifications.attempts import Undelivered, Unwanted
 from lockstitch.control.notifications.deliveries import Claim
 from lockstitch.control.notifications.settings import Outgoing
 from lockstitch.control.store.tables import hooks
-from lockstitch.toolkit.addresses import AddressRefused, CheckedTransport
+from lockstitch.toolkit.addresses import AddressRefused
+from lockstitch.toolkit.checked_http import CheckedTransport
 
 #: Seconds until a hook must have answered, from the beginning of the connection on.
 TIMEOUT = 30.0

@@ -15,6 +15,7 @@ TYPES = ("postgres",)
 TITLE = "PostgreSQL"
 EXTRA = "postgres"
 CREDENTIALS = frozenset({"password"})
+HOSTS = ("host",)
 PATHS = {"sslrootcert": "(?s)(?!system$|.*-----BEGIN)"}
 
 Port = Annotated[int, Meta(ge=1, le=65535, description="the server's TCP port")]
