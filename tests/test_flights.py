@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lockstitch.demo import flights, show_flights
+from lockstitch.demo import flights, show_flights, showing
 
 Value = int | float | str | datetime | None
 Table = dict[str, list[Value]]
@@ -41,7 +41,8 @@ def said(folder: Path) -> str:
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCKSTITCH_HOME", str(folder / "home"))
-        assert show_flights(folder, lines.append)
+        with showing(folder, 0, lines.append) as show:
+            assert show_flights(show)
     return "\n".join(lines)
 
 

@@ -35,7 +35,7 @@ class Failing:
 
 
 def load_of(lane: str) -> ReadyLoad:
-    return ReadyLoad(Load("c1", lane, ()), None, Mark(1, 1, None), (), {}, (), (), datetime.now(UTC))
+    return ReadyLoad(Load("c1", lane, ()), None, Mark(1, 1, None), (), (), (), datetime.now(UTC))
 
 
 def test_what_one_lane_has_waited_for_is_not_waited_for_by_all_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,11 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import Popen
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,11 @@ GROUP BY ALL ORDER BY minutes_late DESC LIMIT 5"""
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """What every part of the demo needs: the folder, the server's client, and where to print."""
+    """What every part of the demo needs: the folder, the server and its client, and where to print."""
 
     home: Path
     client: Client
+    server: Popen[bytes]
     echo: Echo
     sources: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -82,19 +84,25 @@ def run_demo(home: Path, *, once: bool, port: int = 0, echo: Echo) -> int:
     """
     _begin_anew(home)
     echo(f"Everything of this demo lies in {home}/ and is made anew at every run.")
-    with serving(home / "server", port, home) as (client, process):
-        echo(f"A server listens on {client.address}; all that follows is done through its API.")
-        show = Show(home, client, echo)
-        client.create_destination((home / "demo.duckdb").resolve())
+    with showing(home, port, echo) as show:
+        echo(f"A server listens on {show.client.address}; all that follows is done through its API.")
         right = [show_shop(show), show_flights(show)]
-        echo(_what_next(home, client.address))
+        echo(_what_next(home, show.client.address))
         if not once:
             for source_id in show.sources.values():
-                client.follow_schedule(source_id)
+                show.client.follow_schedule(source_id)
             echo("\nThe server goes on and replicates every hour; Ctrl-C stops it.")
             with suppress(KeyboardInterrupt):
-                process.wait()
+                show.server.wait()
     return 0 if all(right) else 1
+
+
+@contextmanager
+def showing(home: Path, port: int, echo: Echo) -> Generator[Show]:
+    """Start a server and give it the destination."""
+    with serving(home / "server", port, home) as (client, process):
+        client.create_destination((home / "demo.duckdb").resolve())
+        yield Show(home, client, process, echo)
 
 
 def _begin_anew(home: Path) -> None:
