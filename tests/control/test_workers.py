@@ -29,7 +29,7 @@ from tests.control.things import (
 
 from lockstitch.testing.postgres_server import PostgresServer, postgres_server
 
-SILENCE = "3"
+SILENCE = "4"
 
 
 @dataclass

@@ -54,7 +54,7 @@ def working_options(command: Command) -> Command:
     )
     silence = click.option(
         "--silence",
-        type=click.FloatRange(2),
+        type=click.FloatRange(4),  # turns of the clock come a second apart
         default=60.0,
         show_default=True,
         help="Seconds until a process that says nothing is taken for dead and its runs go to others.",
