@@ -18,6 +18,7 @@ from lockstitch.control.folders import Folders
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.refusals import coded
 from lockstitch.control.store.tables import accounts, connections
+from lockstitch.control.times import told
 
 Kind = Literal["source", "destination"]
 Row = sa.Row[*tuple[Any, ...]]
@@ -108,6 +109,26 @@ def card_of(row: Row) -> Card:
 def _card(kind: Kind, type_name: str, provided: frozenset[str], *, discovered: bool, selected: bool) -> Card:
     card = cards.report_card(_type(kind, type_name), provided=provided, discovered=discovered, selected=selected)
     return Card(card["current_step_type"], msgspec.Raw(msgspec.json.encode(card)))
+
+
+def told_connection(row: Row, own: Mapping[str, Any], check_job_name: str | None) -> dict[str, Any]:
+    """Return what the objects of sources and destinations (4.2, 6.2) have in common, with what is the kind's `own`."""
+    check = {} if check_job_name is None else {"check_job_name": check_job_name}
+    return {
+        **own,
+        **check,
+        "updated_at": told(row.updated_at),
+        "name": row.name,
+        "type": row.type,
+        "deleted_at": told(row.deleted_at),
+        "system_paused_at": told(row.system_paused_at),
+        "stitch_client_id": row.account_id,
+        "paused_at": row.paused_at,
+        "id": row.id,
+        "display_name": row.display_name,
+        "created_at": told(row.created_at),
+        "report_card": card_of(row).json,
+    }
 
 
 def insert(db: sa.Connection, values: Mapping[str, Any], now: datetime) -> int:

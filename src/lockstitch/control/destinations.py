@@ -184,25 +184,8 @@ def _typed(known: Property, value: Any) -> Any:
 
 def told_destination(row: Row, check_job_name: str | None = None) -> dict[str, Any]:
     """Return the object of section 4.2."""
-    told_row = {
-        "description": row.description,
-        "properties": row.properties,
-        "updated_at": told(row.updated_at),
-        "check_job_name": check_job_name,
-        "name": row.name,
-        "type": row.type,
-        "deleted_at": told(row.deleted_at),
-        "system_paused_at": told(row.system_paused_at),
-        "stitch_client_id": row.account_id,
-        "paused_at": row.paused_at,
-        "id": row.id,
-        "display_name": row.display_name,
-        "created_at": told(row.created_at),
-        "report_card": connections.card_of(row).json,
-    }
-    if check_job_name is None:
-        del told_row["check_job_name"]
-    return told_row
+    own = {"description": row.description, "properties": row.properties}
+    return connections.told_connection(row, own, check_job_name)
 
 
 def _told_after_check(db: sa.Connection, account_id: int, destination_id: int, now: datetime) -> dict[str, Any]:

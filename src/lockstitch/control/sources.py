@@ -17,7 +17,7 @@ from lockstitch.control.refusals import Refusal, coded
 from lockstitch.control.schedules import quartz
 from lockstitch.control.schedules.schedule import Schedule, next_fire, schedule_object, schedule_of
 from lockstitch.control.store.tables import connections as table
-from lockstitch.control.times import is_moment, told
+from lockstitch.control.times import is_moment
 
 _POST = "POST body may only include a non-empty type, a non-empty display_name and map of string properties"
 _PUT = "PUT body many only include the keys: display_name, properties, and paused_at"
@@ -122,25 +122,11 @@ def told_source(row: Row, check_job_name: str | None = None) -> dict[str, Any]:
     """Return the object of section 6.2."""
     schedule = schedule_for(row)
     shown = schedule is not None and row.next_fire_at is not None and not connections.is_inactive(row)
-    told_row = {
+    own = {
         "properties": _told_properties(row, schedule),
-        "updated_at": told(row.updated_at),
         "schedule": schedule_object(schedule, row.next_fire_at) if shown and schedule is not None else None,
-        "check_job_name": check_job_name,
-        "name": row.name,
-        "type": row.type,
-        "deleted_at": told(row.deleted_at),
-        "system_paused_at": told(row.system_paused_at),
-        "stitch_client_id": row.account_id,
-        "paused_at": row.paused_at,
-        "id": row.id,
-        "display_name": row.display_name,
-        "created_at": told(row.created_at),
-        "report_card": connections.card_of(row).json,
     }
-    if check_job_name is None:
-        del told_row["check_job_name"]
-    return told_row
+    return connections.told_connection(row, own, check_job_name)
 
 
 def _told_properties(row: Row, schedule: Schedule | None) -> dict[str, Any]:
