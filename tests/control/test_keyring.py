@@ -36,7 +36,7 @@ def test_keys_of_the_environment_need_no_file(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("given", ["tooshort", ",", make_key()[:-2]])
+@pytest.mark.parametrize("given", ["tooshort", ",", "A" * 42])
 def test_what_is_no_key_is_refused_without_being_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str):
     monkeypatch.setenv(ENVIRONMENT, given)
     with pytest.raises(SettingsError, match="32 bytes") as raised:

@@ -20,11 +20,11 @@ _SOURCE_KEY = "_sdc_source_key_"
 
 def differences(model: LayoutModel, destination: Destination) -> list[str]:
     """Return what differs between the model and the destination's opened schema, as sentences; [] if nothing does."""
-    stored = {table.name: table for table in destination.tables() if table.version is None}
     expected = model.tables()
+    stored = {_as_expected(one.name, expected, model): one for one in destination.tables() if one.version is None}
     found = [f"there is no table {name}" for name in expected.keys() - stored.keys()]
     found += [f"there is a table {name}" for name in stored.keys() - expected.keys()]
-    held = {name: plain(destination.read_back(name)) for name in stored}
+    held = {name: plain(destination.read_back(table.name)) for name, table in stored.items()}
     for name in sorted(expected.keys() & stored.keys()):
         found += _table(expected[name], stored[name], held[name])
     for name in sorted(stored.keys() & expected.keys()):
@@ -32,6 +32,16 @@ def differences(model: LayoutModel, destination: Destination) -> list[str]:
         if parent is not None and parent in held:
             found += _children(name, held[name], held[parent], stored[parent].key)
     return [*found, *_rejects(model, plain(destination.read_back(model.rules.rejected_table)))]
+
+
+def _as_expected(name: str, expected: Iterable[str], model: LayoutModel) -> str:
+    """Return how the model spells a table, where case makes no difference.
+
+    Of two spellings that come in one batch the layout takes that of the first column, the model that of the first row.
+    """
+    if model.rules.case_sensitive:
+        return name
+    return next((one for one in expected if one.lower() == name.lower()), name)
 
 
 def _table(model: ModelTable, stored: Table, held: Sequence[Mapping[str, Any]]) -> Iterator[str]:
