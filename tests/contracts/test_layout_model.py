@@ -88,6 +88,30 @@ def test_a_version_with_a_key_of_another_type_begins_in_the_load_that_publishes_
     assert into.disagreements([stream], script) == []
 
 
+def test_versions_with_keys_of_other_types_follow_each_other(warehouse: Database) -> None:
+    """Found by the long test: what is renamed after a first publish, and subtables that know no key of the new type."""
+
+    def batch(**columns: list[Any]) -> Batch:
+        return Batch("orders", pa.record_batch(columns))
+
+    script = [
+        Version("orders", 1000),
+        batch(id=["1"], tags=[["a"]]),
+        Checkpoint(1),
+        Publish("orders", 1000),
+        Version("orders", 1001),
+        batch(id=[1, 2]),
+        Publish("orders", 1001, "mark_deleted"),
+        Checkpoint(2),
+        batch(id=[2, 3]),
+        Checkpoint(3),
+    ]
+    stream = Stream("orders", (), ("id",))
+    into = Warehouse(warehouse, rows=1)
+    into.run([stream], script, 1, 2)
+    assert into.disagreements([stream], script) == []
+
+
 @pytest.mark.long
 @_LONG
 @given(data=st.data())

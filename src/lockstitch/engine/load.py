@@ -270,7 +270,9 @@ class OpenLoad:
         self.changes.extend(stream.forget_keys(section.layout))
         action: Action = "upsert" if section.layout.keyed else "append"
         for name in section.names():
-            if name in section.tables or (action == "upsert" and name in stream.live):
+            # A subtable without columns for a key of this type holds no children of these parents.
+            has_children = name in stream.live and (name == stream.plan.table or section.layout.parent_key(name))
+            if name in section.tables or (action == "upsert" and has_children):
                 self._change_live(section, name)
                 self._step(section, name, action)
 

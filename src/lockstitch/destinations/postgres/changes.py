@@ -76,6 +76,8 @@ class Changes:
                 self._session.run(sql.add_column(relation, change.column))
             case RenameColumn():
                 self._session.run(sql.rename_column(relation, change.old, change.new))
+                if relation.schema == STATE:
+                    state.rename_key_column(self._session, relation.name, change.old, change.new)
             case _:
                 pass
 

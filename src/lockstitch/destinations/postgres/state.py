@@ -190,6 +190,18 @@ def forget_columns(session: Session, schema: str, table: str) -> None:
     session.rows("DELETE FROM _lockstitch.columns WHERE schema_name = $1 AND table_name = $2", schema, table)
 
 
+def rename_key_column(session: Session, relation: str, old: str, new: str) -> None:
+    """Let a generation that is about to become the table have its key under the new name of a column."""
+    session.rows(
+        "UPDATE _lockstitch.generations SET key = (SELECT coalesce(jsonb_agg(CASE name WHEN $2 THEN $3 ELSE name END"
+        " ORDER BY place), '[]') FROM jsonb_array_elements_text(key::jsonb) WITH ORDINALITY AS one(name, place))::text"
+        " WHERE relation = $1",
+        relation,
+        old,
+        new,
+    )
+
+
 def rename_known_column(session: Session, schema: str, table: str, old: str, new: str) -> None:
     where = "schema_name = $1 AND table_name = $2 AND column_name"
     session.rows(f"DELETE FROM _lockstitch.columns WHERE {where} = $3", schema, table, new)
