@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import sys
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -97,11 +98,24 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     return run
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ls-") as folder:
+        yield Path(folder)
+
+
 def test_no_secret_is_written_anywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: PostgresDatabase, refusing: str, heard: Heard
+    tmp_path: Path,
+    short: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres: PostgresDatabase,
+    refusing: str,
+    heard: Heard,
 ):
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+    # A link to it, as the paths of sockets must be short.
+    (tmp_path / "temporary").mkdir()
+    temporary = short / "t"
+    temporary.symlink_to(tmp_path / "temporary")
     given = {
         "TMPDIR": str(temporary),
         "LOCKSTITCH_ALLOW_NETWORKS": "127.0.0.0/8",

@@ -48,7 +48,12 @@ def _changed(home: Path, database_url: str | None) -> Generator[sa.Connection]:
 
 @click.group()
 def keys() -> None:
-    """Change the keys that credentials are stored with."""
+    """Change the keys that credentials are stored with.
+
+    \b
+    Example:
+      lockstitch keys add --home /var/lib/lockstitch
+    """
 
 
 @keys.command("add")
@@ -59,8 +64,9 @@ def add(home: Path) -> int:
     A server at work takes it up by itself. Where the keys come from LOCKSTITCH_KEYS, the new one is only printed.
 
     \b
-    lockstitch keys add --home /var/lib/lockstitch
-    lockstitch keys renew --home /var/lib/lockstitch --drop
+    Example:
+      lockstitch keys add --home /var/lib/lockstitch
+      lockstitch keys renew --home /var/lib/lockstitch --drop
     """
     from lockstitch.control.keyring import ENVIRONMENT, Keyring, add_key, make_key
 
@@ -81,7 +87,12 @@ def add(home: Path) -> int:
 @database_option
 @click.option("--drop", is_flag=True, help="Remove all older keys from the home folder afterwards.")
 def renew(home: Path, database_url: str | None, drop: bool) -> int:
-    """Encrypt all that is stored again with the first key. Servers may be at work."""
+    """Encrypt all that is stored again with the first key. Servers may be at work.
+
+    \b
+    Example:
+      lockstitch keys renew --home /var/lib/lockstitch --drop
+    """
     from lockstitch.control.keyring import ENVIRONMENT, keep_keys, read_keys
     from lockstitch.control.renewal import renew_secrets
     from lockstitch.core.errors import SettingsError
@@ -112,7 +123,8 @@ def backup(home: Path, database_url: str | None, with_keys: bool, file: Path, as
     """Write all that the server has stored into FILE. The server may be at work.
 
     \b
-    lockstitch backup --home /var/lib/lockstitch lockstitch-2026-01-31.zip
+    Example:
+      lockstitch backup --home /var/lib/lockstitch lockstitch-2026-01-31.zip
     """
     from lockstitch.control.backup import Place, back_up
 
@@ -132,7 +144,8 @@ def restore(home: Path, database_url: str | None, file: Path, as_json: bool) -> 
     """Make a server out of FILE, in an empty folder or an empty PostgreSQL, whichever it came from.
 
     \b
-    lockstitch restore --home /var/lib/lockstitch lockstitch-2026-01-31.zip
+    Example:
+      lockstitch restore --home /var/lib/lockstitch lockstitch-2026-01-31.zip
     """
     from lockstitch.control.backup import Place
     from lockstitch.control.keyring import ENVIRONMENT, FILE, Keyring, read_keys
@@ -171,7 +184,12 @@ def _tell(manifest: Manifest, *, as_json: bool) -> None:
 
 @click.group("accounts")
 def accounts_group() -> None:
-    """Make accounts."""
+    """Make accounts.
+
+    \b
+    Example:
+      lockstitch accounts create --email jane@example.com --company Example
+    """
 
 
 @accounts_group.command("create")
@@ -186,7 +204,8 @@ def create_account(home: Path, database_url: str | None, as_json: bool, **given:
     """Make an account with its first token, which is printed this once.
 
     \b
-    lockstitch accounts create --email jane@example.com --company Example
+    Example:
+      lockstitch accounts create --email jane@example.com --company Example
     """
     from lockstitch.control import accounts, tokens
     from lockstitch.core.errors import SettingsError
@@ -203,7 +222,12 @@ def create_account(home: Path, database_url: str | None, as_json: bool, **given:
 
 @click.group()
 def partners() -> None:
-    """Register partners, who may create accounts by the API."""
+    """Register partners, who may create accounts by the API.
+
+    \b
+    Example:
+      lockstitch partners create "Example Inc." --redirect-uri https://example.com/back
+    """
 
 
 @partners.command("create")
@@ -218,7 +242,8 @@ def create_partner(
     """Register a partner and print its id and its secret, this once.
 
     \b
-    lockstitch partners create "Example Inc." --redirect-uri https://example.com/back
+    Example:
+      lockstitch partners create "Example Inc." --redirect-uri https://example.com/back
     """
     from lockstitch.control import accounts
 

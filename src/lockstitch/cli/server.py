@@ -73,8 +73,9 @@ def up(host: str, port: int, home: Path, **settings: Any) -> int:
     """Serve the API, fire schedules and carry out runs, all in this process.
 
     \b
-    lockstitch up
-    lockstitch up --home /var/lib/lockstitch --port 8443
+    Example:
+      lockstitch up
+      lockstitch up --home /var/lib/lockstitch --port 8443
     """
     from lockstitch.control import process
 
@@ -146,7 +147,9 @@ def worker(home: Path, **settings: Any) -> int:
     """Carry out runs for a server on another machine, which uses the same PostgreSQL.
 
     \b
-    LOCKSTITCH_KEYS=... lockstitch worker --database-url postgresql://user:password@host/lockstitch
+    Example:
+      export LOCKSTITCH_KEYS=... LOCKSTITCH_DATABASE_URL=postgresql://user:password@host/lockstitch
+      lockstitch worker --runs 8
     """
     from lockstitch.control import process
 
@@ -169,7 +172,12 @@ def worker(home: Path, **settings: Any) -> int:
 
 @click.group()
 def tokens() -> None:
-    """Make tokens for the API."""
+    """Make tokens for the API.
+
+    \b
+    Example:
+      lockstitch tokens create --home /var/lib/lockstitch
+    """
 
 
 @tokens.command("create")
@@ -182,7 +190,8 @@ def create_token(home: Path, database_url: str | None, account_id: int | None, d
     """Make an API token and print it, this once. The first one makes the first account.
 
     \b
-    lockstitch tokens create --home /var/lib/lockstitch
+    Example:
+      lockstitch tokens create --home /var/lib/lockstitch
     """
     made = _make_token(home.expanduser(), database_url, account_id, description)
     if as_json:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from lockstitch.control import messages
 from lockstitch.control.messages import Assignment, Done, Message
+from lockstitch.core.errors import SettingsError
 
 #: How often a worker looks whether a job is to stop, in seconds.
 _LOOK = 1.0
@@ -59,6 +60,11 @@ def start_server() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
+    except OSError as error:
+        raise SettingsError(
+            f"the process that jobs are forked from cannot start: {error}",
+            hint="its socket lies in the folder for temporary files: set TMPDIR to one with a short path",
+        ) from error
     finally:
         signal.signal(signal.SIGTERM, before)
 
