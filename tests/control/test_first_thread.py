@@ -66,12 +66,17 @@ def test_a_job_from_a_bucket_into_a_warehouse_outlives_a_restart(tmp_path: Path)
         assert tables == {"users", "sessions", "_sdc_rejected"}
         assert db.execute("select count(*) > 100 from heap.sessions").fetchall() == [(True,)]
 
-    again = start(home)
+    site = "https://app.example.com"
+    again = start(home, "--origin", site)
     try:
         again.token, again.account_id = token, account
         (kept,) = [one for one in again.call("GET", "/v4/sources") if one["id"] == source["id"]]
         assert kept["report_card"]["current_step_type"] == "fully_configured"
         assert extraction_of(again, job) == extraction
+        answered = again.client.get(again.address + "/v4/sources", headers={"Origin": site})
+        assert answered.headers["access-control-allow-origin"] == site
+        answered = again.client.get(again.address + "/v4/sources", headers={"Origin": "https://other.example.com"})
+        assert "access-control-allow-origin" not in answered.headers
     finally:
         again.close()
 

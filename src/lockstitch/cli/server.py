@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,10 @@ def working_options(command: Command) -> Command:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, help="0 takes a free one.")
 @click.option("--rate-limit", "rate_limited", is_flag=True, help="Enforce the documented limits of requests.")
-def up(host: str, port: int, home: Path, **settings: Any) -> int:
+@click.option(
+    "--origin", "origins", multiple=True, help="Another site whose pages may call the API: https://app.example.com"
+)
+def up(host: str, port: int, origins: tuple[str, ...], home: Path, **settings: Any) -> int:
     """Serve the API, fire schedules and carry out runs, all in this process.
 
     \b
@@ -82,10 +85,10 @@ def up(host: str, port: int, home: Path, **settings: Any) -> int:
     process.start_server()
     from lockstitch.control.server import Settings
 
-    return _serve(Settings(home.expanduser(), **settings), host, port)
+    return _serve(Settings(home.expanduser(), **settings), host, port, origins)
 
 
-def _serve(settings: Settings, host: str, port: int) -> int:
+def _serve(settings: Settings, host: str, port: int, origins: Sequence[str]) -> int:
     import uvicorn
 
     from lockstitch.api.app import make_app
@@ -99,7 +102,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         click.echo(f"Lockstitch listens on {address}")
         click.echo(f"make a token: lockstitch tokens create --home {settings.home}")
         config = uvicorn.Config(
-            make_app(server),
+            make_app(server, origins),
             log_config=None,
             access_log=False,
             lifespan="off",
