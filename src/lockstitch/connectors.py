@@ -8,7 +8,8 @@ A connector's `spec.py` says all that is known without its driver:
     CREDENTIALS: frozenset[str]     properties whose values are never shown
     PATHS: dict[str, str]           may be left out: properties that name files, each with the pattern of what stands
                                     before the path ("" for a bare path); a server confines them to allowed folders
-    HOSTS: tuple[str, ...]          may be left out: properties that name a host, or the URL of one; a server keeps
+    HOSTS: dict[str, str | None]    may be left out: properties that name a host, or the URL of one, each with the
+                                    property that takes the addresses to connect to, if there is one; a server keeps
                                     them away from private networks
     Properties                      a msgspec.Struct
     open_source(properties, *, spool: Path | None = None) -> Source, or open_destination(properties) -> Destination

@@ -90,12 +90,20 @@ class Job:
     def _log(self, place: Any, level: Any, text: str) -> None:
         self._tell(Logged(place, level, _storable(text)))
 
+    def _confine(self) -> LockstitchError | None:
+        """Let the job reach what the server's operator allows; return what it names beyond that, or None."""
+        try:
+            self._assignment = outgoing.confined(self._assignment)
+        except LockstitchError as error:
+            return error
+        return None
+
     # --- checks ----------------------------------------------------------------------------------------------------
 
     def _check(self) -> Verdict | None:
         wanted = pipeline.check_source if self._assignment.source_type else pipeline.check_destination
         phase: Phase = "tap" if self._assignment.source_type else "target"
-        error = outgoing.refusal(self._assignment) or wanted(self._pipeline())
+        error = self._confine() or wanted(self._pipeline())
         self._tell(Ended(phase, _text(error) if error is not None else None))
         if error is not None:
             return verdict_of(error)
@@ -118,7 +126,7 @@ class Job:
 
     def _run(self) -> Verdict | None:
         wanted = self._assignment.selection
-        refused = outgoing.refusal(self._assignment)
+        refused = self._confine()
         if refused is not None:
             self._conclude([(refused, tuple(wanted or ()))])
             return verdict_of(refused)

@@ -73,6 +73,13 @@ def test_what_ssl_means(values: dict[str, Any], mode: str) -> None:
     assert f"sslmode='{mode}'" in connection_text(_parse(**values), None)
 
 
+def test_addresses_are_tried_in_turn_without_resolving_the_name(postgres: PostgresDatabase) -> None:
+    name = "no-such-host.invalid"
+    session_on(postgres, host=name, hostaddr="::1,127.0.0.1").close()
+    with pytest.raises(AccessError, match=name):
+        session_on(postgres, host=name)
+
+
 def test_words_with_quotes_and_backslashes_reach_the_server_as_they_are(postgres: PostgresDatabase) -> None:
     word = 'it\'s a \\ "word" with = and ${x}'
     role = f"role_{secrets.token_hex(6)}"

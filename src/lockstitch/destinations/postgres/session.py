@@ -214,8 +214,10 @@ def _set_up(session: Session, lock_timeout: float) -> None:
 
 def connection_text(properties: Properties, certificate: str | None) -> str:
     """Return the connection in libpq's words. A network that swallows packets is noticed within a minute or so."""
+    addresses = (properties.hostaddr or "").split(",")
     words = {
-        "host": properties.host,
+        "host": ",".join([properties.host] * len(addresses)),  # libpq wants as many names as addresses
+        "hostaddr": ",".join(addresses),
         "port": str(properties.port),
         "user": properties.username,
         "password": properties.password,

@@ -15,7 +15,7 @@ TYPES = ("postgres",)
 TITLE = "PostgreSQL"
 EXTRA = "postgres"
 CREDENTIALS = frozenset({"password"})
-HOSTS = ("host",)
+HOSTS = {"host": "hostaddr"}
 PATHS = {"sslrootcert": "(?s)(?!system$|.*-----BEGIN)"}
 
 Port = Annotated[int, Meta(ge=1, le=65535, description="the server's TCP port")]
@@ -26,10 +26,12 @@ class Properties(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The Connect API's properties of a `postgres` destination, and `connect_timeout`.
 
     `ssl` left out encrypts where the server can; true demands it, false does without. `sslrootcert`, a file or the
-    certificate's own text, has the server's certificate and name checked.
+    certificate's own text, has the server's certificate and name checked. `hostaddr`, of libpq, are the addresses of
+    `host`, separated by commas; left out, the name is resolved.
     """
 
     host: str
+    hostaddr: str | None = None
     port: Port = 5432
     username: str
     password: str = ""

@@ -18,7 +18,7 @@ TYPES = ("platform.heap",)
 TITLE = "Heap"
 EXTRA: str | None = "s3"
 CREDENTIALS = frozenset({"aws_secret_access_key"})
-HOSTS = ("endpoint_url",)
+HOSTS = {"endpoint_url": None}
 PATHS = {"bucket_url": "file://"}
 #: What needs not be given where the property is.
 REPLACES = {"bucket_url": frozenset({"bucket", "account_id", "external_id", "role_name", "start_date"})}
