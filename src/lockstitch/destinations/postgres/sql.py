@@ -107,12 +107,15 @@ def add_key_to_latest(relation: Relation, key: Sequence[str]) -> str:
 
 
 def pages_of(relation: Relation) -> str:
-    """Tell how many pages the relation has."""
-    return f"SELECT pg_relation_size({literal(str(relation))}) / current_setting('block_size')::int"
+    """Tell how many pages the relation has; NULL before PostgreSQL 14, which cannot search from one on."""
+    return (
+        "SELECT CASE WHEN current_setting('server_version_num')::int >= 140000"
+        f" THEN pg_relation_size({literal(str(relation))}) / current_setting('block_size')::int END"
+    )
 
 
 def count_from(relation: Relation, page: int) -> str:
-    """Count the rows from a page on. PostgreSQL 13 goes through all others as well."""
+    """Count the rows from a page on."""
     return f"SELECT count(*) FROM {relation} WHERE ctid >= '({page},0)'"
 
 

@@ -44,8 +44,8 @@ class PostgresWriter:
     after: Mark | None
     _changes: Changes = field(init=False)
     _rows: dict[int, Rows] = field(default_factory=dict[int, Rows])
-    #: Where the rows of this load begin in each generation that existed before it, by page.
-    _first_pages: dict[Relation, int] = field(default_factory=dict[Relation, int])
+    #: The page at which the rows of this load begin in each generation; None where the server cannot use it.
+    _first_pages: dict[Relation, int | None] = field(default_factory=dict[Relation, "int | None"])
 
     def __post_init__(self) -> None:
         self._changes = Changes(self.session, self.schema, self.load)
@@ -93,13 +93,15 @@ class PostgresWriter:
         published = {step.table for step in self.load.steps if step.action == "publish"}
         for position, rows in self._rows.items():
             step = self.load.steps[position]
-            if step.action == "fill" and step.table not in published:
-                self.session.rows(sql.count_from(rows.relation, self._first_pages[rows.relation]))
+            first = self._first_pages.get(rows.relation)
+            if step.table not in published and first is not None:
+                self.session.rows(sql.count_from(rows.relation, first))
 
     def _begin_rows(self, position: int, step: Step, columns: Sequence[Column]) -> Rows:
         if step.action == "fill":
             generation = self._changes.hidden(step.table, step.version)
-            self._first_pages[generation] = int(self.session.value(sql.pages_of(generation)))
+            if generation not in self._first_pages:
+                self._first_pages[generation] = self.session.value(sql.pages_of(generation))
             return Rows(generation, direct=True)
         if self.load.goes_straight(step):
             return Rows(self._changes.hidden(step.table, None), direct=True)
