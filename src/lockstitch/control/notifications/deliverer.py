@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: Deliveries under way at a time. To one hook there is one at a time, so that a slow one holds up its own calls only.
 THREADS = 4
-#: Seconds between looks at the outbox.
+#: Seconds between looks at the outbox, which the threads take in turn.
 PAUSE = 1.0
 _CLEANING = timedelta(hours=1)
 
@@ -46,7 +46,8 @@ class Deliverer:
 
     def start(self) -> None:
         self._threads = [
-            threading.Thread(target=self._work, name=f"deliverer-{number}", daemon=True) for number in range(THREADS)
+            threading.Thread(target=self._work, args=(number * PAUSE,), name=f"deliverer-{number}", daemon=True)
+            for number in range(THREADS)
         ]
         for thread in self._threads:
             thread.start()
@@ -57,13 +58,14 @@ class Deliverer:
         for thread in self._threads:
             thread.join()
 
-    def _work(self) -> None:
+    def _work(self, after: float) -> None:
+        self._leave.wait(after)
         while not self._leave.is_set():
             try:
                 self.turn()
             except Exception:
                 log.exception("a delivery failed in the server; the others go on")
-            self._leave.wait(PAUSE)
+            self._leave.wait(PAUSE * THREADS)
 
     def turn(self) -> int:
         """Attempt all that is due, and return how many attempts these were."""
