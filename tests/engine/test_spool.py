@@ -10,6 +10,7 @@ import pytest
 from lockstitch.core.errors import TransientError
 from lockstitch.engine.leftovers import sweep
 from lockstitch.engine.spool import Spool
+from lockstitch.toolkit.downloads import Downloads
 
 
 def test_no_run_sweeps_the_folder_of_another_that_is_just_being_made(tmp_path: Path) -> None:
@@ -39,7 +40,15 @@ def test_the_folder_of_a_dead_run_is_swept_and_that_of_a_living_one_stays(tmp_pa
     dead = tmp_path / "spool" / "run-dead"
     dead.mkdir()
     (dead / "000001.arrow").write_bytes(b"rows")
+    fetched = tmp_path / "spool" / "fetch-dead"
+    fetched.mkdir()
+    downloads = Downloads(tmp_path / "spool")
+    kept = downloads.folder()
+    fetched.mkdir(exist_ok=True)
     sweep(tmp_path)
+    assert not fetched.exists()
+    assert kept.is_dir()
+    downloads.close()
     assert [path.name for path in living.folder.parent.glob("run-*")] == [living.folder.name]
     living.close()
 

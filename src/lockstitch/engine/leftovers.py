@@ -8,6 +8,9 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+#: Folders of runs (`run-`) and of downloads (`fetch-`, toolkit/downloads.py).
+_FOLDERS = "*-*"
+
 
 def spools(home: Path) -> Path:
     """Return the folder with a folder for each run that has rows to keep."""
@@ -23,13 +26,13 @@ def nobody_else_makes(root: Path) -> Generator[None]:
 
 
 def sweep(home: Path) -> None:
-    """Remove the spools of dead runs; each living one holds the lock in its own."""
+    """Remove what dead runs have spooled and fetched; whoever lives holds the lock in its folder."""
     root = spools(home)
-    if not any(root.glob("run-*")):
+    if not any(root.glob(_FOLDERS)):
         return
     # Whatever stands against it, this run can do its work beside what is left.
     with suppress(OSError), nobody_else_makes(root):
-        for folder in root.glob("run-*"):
+        for folder in root.glob(_FOLDERS):
             with suppress(OSError), (folder / "lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where its run lives
                 shutil.rmtree(folder, ignore_errors=True)
