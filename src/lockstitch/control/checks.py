@@ -10,10 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from lockstitch.control.refusals import not_found
+from lockstitch.control.store.database import Row
 from lockstitch.control.store.tables import checks
 from lockstitch.control.times import told
-
-Row = sa.Row[*tuple[Any, ...]]
 
 
 def start(db: sa.Connection, account_id: int, connection_id: int, now: datetime) -> str:

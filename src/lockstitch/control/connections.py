@@ -17,11 +17,11 @@ from lockstitch.control.catalogue.catalogue import ConnectionType, find
 from lockstitch.control.folders import Folders
 from lockstitch.control.keyring import Keyring
 from lockstitch.control.refusals import coded
+from lockstitch.control.store.database import Row
 from lockstitch.control.store.tables import accounts, connections
 from lockstitch.control.times import told
 
 Kind = Literal["source", "destination"]
-Row = sa.Row[*tuple[Any, ...]]
 
 #: The answer to a destination that the account does not have.
 UNKNOWN_TEXT = "invalid connection id"
@@ -37,7 +37,7 @@ class Custody:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """The values of the columns `properties` and `secrets` after a change, and whether anything did change."""
+    """The values of the columns `properties` and `secrets` after a change."""
 
     properties: dict[str, Any]
     secrets: dict[str, str]

@@ -12,10 +12,9 @@ import sqlalchemy as sa
 
 from lockstitch.control.connections import is_id
 from lockstitch.control.refusals import Refusal
+from lockstitch.control.store.database import Row
 from lockstitch.control.store.tables import connections, streams
 from lockstitch.core.model import Field, Stream, StreamChoice
-
-Row = sa.Row[*tuple[Any, ...]]
 
 #: What a user may set, and to what; all else is discovered.
 _ALLOWED: Mapping[str, Callable[[Any], bool]] = {

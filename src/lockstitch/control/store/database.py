@@ -16,6 +16,9 @@ from sqlalchemy.exc import ArgumentError
 
 from lockstitch.core.errors import AccessError, SettingsError
 
+#: A row as the services hand it on.
+Row = sa.Row[*tuple[Any, ...]]
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
