@@ -8,7 +8,9 @@ from pathlib import Path
 
 from bench.measure import BenchFailed
 from bench.report import Result, table
-from bench.works import WORKS, Settings, Work, measured
+from bench.task import Settings, Work
+from bench.works import WORKS, measured
+from lockstitch.core.errors import LockstitchError
 
 _ROOT = Path(__file__).parents[1]
 
@@ -26,7 +28,7 @@ def main() -> int:
         results = [_told(work, settings) for work in works]
         if not settings.profile:
             print(table(results))
-    except BenchFailed as failure:
+    except (BenchFailed, LockstitchError) as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
     return 0

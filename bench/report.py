@@ -13,11 +13,17 @@ from lockstitch import __version__
 
 #: By how much the peak at one size may exceed that at another and still count as the same.
 _SAME_PEAK = 1.1
+#: Digits after the point, by unit; none for others.
+_DIGITS = {"x": 2, "s": 2, "%": 1, "ms": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was measured of one work. `value` is what the target is for: a ratio (x), seconds (s), or megabytes (MB)."""
+    """What was measured of one work. `value` is what the target is for: a ratio (x), or in the unit.
+
+    `ours` and `floor` are runs of commands, where it was these that were measured. `destination` is where the rows
+    went, or where a server keeps what it knows.
+    """
 
     work: str
     destination: str
@@ -26,7 +32,7 @@ class Result:
     unit: str
     target: float
     reached: bool
-    ours: Medians
+    ours: Medians | None = None
     floor: Medians | None = None
     peaks: Mapping[int, float] = field(default_factory=dict[int, float])
 
@@ -49,10 +55,16 @@ class Result:
         reached = most <= target and most <= _SAME_PEAK * min(peaks.values())
         return cls(work, destination, max(peaks), most, "MB", target, reached, runs[max(peaks)], peaks=peaks)
 
+    @classmethod
+    def of_server(cls, work: str, rows: int, value: float, unit: str, target: float, store: str = "SQLite") -> Result:
+        """Return what was measured of a server; a target for so much a second is the least."""
+        reached = value >= target if unit.endswith("/s") else value <= target
+        return cls(work, store, rows, value, unit, target, reached)
+
     @property
     def without_key(self) -> float | None:
         """Return the ratio to the floor without the time for its key, where that is a part of it."""
-        if self.floor is None or "key" not in self.floor.parts:
+        if self.ours is None or self.floor is None or "key" not in self.floor.parts:
             return None
         return self.ours.wall / (self.floor.wall - self.floor.parts["key"])
 
@@ -67,7 +79,7 @@ class Result:
             "unit": self.unit,
             "target": self.target,
             "reached": self.reached,
-            "ours": _numbers(self.ours),
+            "ours": _numbers(self.ours) if self.ours is not None else None,
             "floor": _numbers(floor) if floor is not None else None,
             "value_without_key": self.without_key and round(self.without_key, 3),
             "peaks_mb": {str(rows): round(peak, 1) for rows, peak in self.peaks.items()},
@@ -79,22 +91,22 @@ class Result:
 
     def cells(self) -> list[str]:
         """Return the table's cells, in the order of `_HEADINGS`."""
-        floor = self.floor
+        runs = [one for one in (self.ours, self.floor) if one is not None]
+        peaks = self.peaks.values() or [one.peak / 1e6 for one in runs[:1]]
         return [
             self.work,
             f"{self.rows:,}",
-            _seconds(self.ours),
-            _seconds(floor) if floor is not None else "-",
-            f"{self.value:.2f} {self.unit}" if self.unit != "MB" else f"{self.value:.0f} MB",
-            f"{self.target:g} {self.unit}",
+            *(_seconds(one) if one is not None else "-" for one in (self.ours, self.floor)),
+            f"{self.value:,.{_DIGITS.get(self.unit, 0)}f} {self.unit}",
+            f"{self.target:,g} {self.unit}",
             "yes" if self.reached else "NO",
-            f"{self.ours.cpu:.2f}" + (f" / {floor.cpu:.2f}" if floor is not None else ""),
-            " / ".join(f"{peak:.0f}" for peak in self.peaks.values()) or f"{self.ours.peak / 1e6:.0f}",
+            " / ".join(f"{one.cpu:.2f}" for one in runs) or "-",
+            " / ".join(f"{peak:.0f}" for peak in peaks) or "-",
         ]
 
     def note(self) -> str:
         """Return what the table has no room for."""
-        told = f"{self.work}: into {self.destination}"
+        told = f"{self.work}: {self.destination}"
         if self.floor is not None:
             told += "; of the floor " + ", ".join(f"{name} {took:.2f} s" for name, took in self.floor.parts.items())
         if self.without_key is not None:

@@ -116,14 +116,14 @@ class DuckDBSide:
 
     def prepare(self, content: Content, table: str, after: int) -> FloorJob:
         rows = f"select * from {SCHEMA}.{table} where _sdc_sequence > {after}"
-        self._process.submit(_query_file, self._path, f"copy ({rows}) to '{self._rows}' (format parquet)").result()
+        self._process.submit(query_file, self._path, f"copy ({rows}) to '{self._rows}' (format parquet)").result()
         return FloorJob(str(self._path), str(self._rows), f"{SCHEMA}.{table}", content.sums.key, content.columns)
 
     def other_cpu(self) -> float:
         return 0.0
 
 
-def _query_file(path: Path, statement: str) -> list[tuple[Any, ...]]:
+def query_file(path: Path, statement: str) -> list[tuple[Any, ...]]:
     import duckdb
 
     with duckdb.connect(str(path), read_only=True) as db:
@@ -131,8 +131,8 @@ def _query_file(path: Path, statement: str) -> list[tuple[Any, ...]]:
 
 
 def _look_into_file(path: Path, table: str, expected: Sums, condition: str) -> Content:
-    columns = _query_file(path, f"select column_name, column_type from (describe {table})")
-    (found,) = _query_file(path, _question(table, expected, columns, condition))
+    columns = query_file(path, f"select column_name, column_type from (describe {table})")
+    (found,) = query_file(path, _question(table, expected, columns, condition))
     return Content.of(expected, found, columns, ())
 
 
@@ -147,6 +147,10 @@ class PostgresSide:
         self._database = replace(server.admin, database="bench")
         postmaster = int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
         self._postmaster = psutil.Process(postmaster)
+
+    @property
+    def uri(self) -> str:
+        return self._database.uri
 
     @property
     def title(self) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-#: Each kind of work, and each destination; the other four are `long`.
+#: Each kind of load, and each destination; the other four are `long`.
 SHORT = ("first-duckdb", "upsert-postgres", "nothing-new-duckdb", "memory-postgres")
 LONG = ("first-postgres", "upsert-duckdb", "nothing-new-postgres", "memory-duckdb")
 
@@ -58,9 +58,28 @@ def test_a_work_says_what_it_took(folder: Path, work: str) -> None:
     assert table.splitlines()[2].split()[0] == work
 
 
+#: Works of the server, each with a tiny size.
+SERVER_SHORT = {"server-lists": 3, "server-ready": 3, "server-ticks": 2, "server-pushes": 1500}
+SERVER_LONG = {"server-idle-memory": 3, "server-idle-cpu": 3, "server-nothing-new": 2, "server-pushes-postgres": 1500}
+
+
+@pytest.mark.parametrize(
+    ("work", "rows"),
+    [*SERVER_SHORT.items(), *(pytest.param(*one, marks=pytest.mark.long) for one in SERVER_LONG.items())],
+)
+def test_a_work_of_the_server_says_what_it_found(folder: Path, work: str, rows: int) -> None:
+    done = bench(work, "--rows", rows, "--folder", folder)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[0])
+    assert (said["work"], said["rows"]) == (work, rows)
+    assert said["value"] > 0
+    more_is_better = said["unit"] == "records/s"
+    assert said["reached"] == ((said["value"] >= said["target"]) if more_is_better else said["value"] <= said["target"])
+
+
 def test_the_works_are_all_tested() -> None:
     names = [line.split()[0] for line in bench("--help").stdout.partition("works:\n")[2].splitlines()]
-    assert sorted(names) == sorted([*SHORT, *LONG])
+    assert sorted(names) == sorted([*SHORT, *LONG, *SERVER_SHORT, *SERVER_LONG])
 
 
 def test_an_unknown_work_is_refused() -> None:

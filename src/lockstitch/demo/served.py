@@ -101,27 +101,47 @@ def wait_for(attempt: Callable[[], Any], what: str) -> Any:
 
 
 @contextmanager
-def serving(home: Path, port: int, folder: Path) -> Generator[tuple[Client, subprocess.Popen[bytes]]]:
-    """Start `lockstitch up` with a first account that may use files below `folder`; it ends with the block."""
-    environment = {**os.environ, "LOCKSTITCH_ALLOW_FOLDERS": str(folder.resolve())}
-    command = [sys.executable, "-m", "lockstitch"]
-    up = [*command, "up", "--home", str(home), "--port", str(port)]
+def started(
+    home: Path, port: int, folder: Path, database_url: str | None = None
+) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start `lockstitch up`, whose accounts may use files below `folder`; yield its address. It ends with the block."""
     log = home.parent / f"{home.name}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(up, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        up = [*_COMMAND, "up", "--home", str(home), "--port", str(port)]
+        allowed = {**_environment(database_url), "LOCKSTITCH_ALLOW_FOLDERS": str(folder.resolve())}
+        process = subprocess.Popen(up, stdout=output, stderr=subprocess.STDOUT, env=allowed)
     try:
-        address = wait_for(lambda: _address(log, process), "the server")
-        made = subprocess.run(
-            [*command, "tokens", "create", "--home", str(home)], check=True, capture_output=True, text=True
-        )
-        client = Client(address, made.stdout.splitlines()[-1])
+        yield wait_for(lambda: _address(log, process), "the server"), process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def serving(
+    home: Path, port: int, folder: Path, database_url: str | None = None
+) -> Generator[tuple[Client, subprocess.Popen[bytes]]]:
+    """Start a server like `started`, and yield a client with a token of its first account."""
+    with started(home, port, folder, database_url) as (address, process):
+        client = Client(address, make_token(home, database_url))
         try:
             yield client, process
         finally:
             client.close()
-    finally:
-        process.terminate()
-        process.wait()
+
+
+_COMMAND = [sys.executable, "-m", "lockstitch"]
+
+
+def make_token(home: Path, database_url: str | None = None) -> str:
+    """Make a token of the first account."""
+    create = [*_COMMAND, "tokens", "create", "--home", str(home)]
+    made = subprocess.run(create, check=True, capture_output=True, text=True, env=_environment(database_url))
+    return made.stdout.splitlines()[-1]
+
+
+def _environment(database_url: str | None) -> dict[str, str]:
+    return {**os.environ, **({} if database_url is None else {"LOCKSTITCH_DATABASE_URL": database_url})}
 
 
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str | None:
