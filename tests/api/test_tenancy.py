@@ -20,6 +20,7 @@ OPEN = {
     "/metrics",
     "/openapi.json",
     "/v3/accounts",
+    "/v3/sessions",
     "/oauth/token",
     "/v2/import/status",
     "/logs/{job_name:str}",

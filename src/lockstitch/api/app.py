@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from lockstitch.api import (
     accounts,
+    consent,
     destinations,
     health,
     imports,
@@ -41,6 +42,7 @@ LARGEST_BODY = 5_000_000
 
 _ROUTES: list[ControllerRouterHandler] = [
     *accounts.ROUTES,
+    *consent.ROUTES,
     *destinations.ROUTES,
     *health.ROUTES,
     *imports.ROUTES,

@@ -53,6 +53,12 @@ def exists(db: sa.Connection, account_id: int) -> bool:
     return db.execute(sa.select(accounts.c.id).where(accounts.c.id == account_id)).first() is not None
 
 
+def label(db: sa.Connection, account_id: int) -> str:
+    """Return what a user knows an account by."""
+    row = db.execute(sa.select(accounts.c.company, accounts.c.email).where(accounts.c.id == account_id)).one()
+    return f"{row.company} ({row.email})" if row.company else row.email
+
+
 def insert(db: sa.Connection, values: Mapping[str, str], now: datetime) -> int:
     made = sa.insert(accounts).values({**values, "created_at": now}).returning(accounts.c.id)
     return db.execute(made).scalar_one()
@@ -111,6 +117,10 @@ def callback_of(db: sa.Connection, partner_id: str, wanted: str | None) -> str |
     if wanted is None:
         return registered[0] if registered else None
     return wanted if wanted in registered else None
+
+
+def name_of_partner(db: sa.Connection, partner_id: str) -> str:
+    return db.execute(sa.select(partners.c.name).where(partners.c.id == partner_id)).scalar_one()
 
 
 def authorize(

@@ -16,13 +16,14 @@ from lockstitch.control.store.tables import accounts, tokens
 
 Kind = Literal["api", "import", "ephemeral", "session", "code"]
 
+SESSION_LIFE = timedelta(hours=12)
 #: What a token of each kind begins with, and how long it lives.
 _PREFIX: dict[Kind, str] = {"api": "ac_", "import": "at_", "ephemeral": "", "session": "", "code": ""}
 _LIFE: dict[Kind, timedelta | None] = {
     "api": None,
     "import": None,
     "ephemeral": timedelta(hours=1),
-    "session": timedelta(hours=12),
+    "session": SESSION_LIFE,
     "code": timedelta(minutes=5),
 }
 API_TOKENS = 10
@@ -77,13 +78,14 @@ def bearer(db: sa.Connection, header: str | None, kind: Kind, now: datetime) -> 
     scheme, _, text = (header or "").strip().partition(" ")
     if scheme.rstrip(":").lower() != "bearer" or not text:
         raise unauthorized()
-    found = _find(db, text.strip(), kind, now)
+    found = find(db, text.strip(), kind, now)
     if found is None:
         raise unauthorized()
     return found
 
 
-def _find(db: sa.Connection, text: str, kind: Kind, now: datetime) -> Bearer | None:
+def find(db: sa.Connection, text: str, kind: Kind, now: datetime) -> Bearer | None:
+    """Return whose token this text is, or None: unknown, of another kind, disabled, or too old."""
     row = db.execute(
         sa.select(tokens.c.id, tokens.c.account_id, tokens.c.source_id, tokens.c.detail).where(
             tokens.c.hash == hashed(text),
@@ -97,7 +99,7 @@ def _find(db: sa.Connection, text: str, kind: Kind, now: datetime) -> Bearer | N
 
 def spend(db: sa.Connection, text: str, kind: Kind, now: datetime, partner_id: str | None = None) -> Bearer | None:
     """Return whose one-time token this is and take it away, or None; one given for a partner is that partner's."""
-    found = _find(db, text, kind, now)
+    found = find(db, text, kind, now)
     if found is None:
         return None
     own = (tokens.c.id == found.token_id, tokens.c.partner_id.is_not_distinct_from(partner_id))

@@ -56,6 +56,14 @@ _ACCOUNTS = (
     ),
     Operation(
         "POST",
+        "/v3/sessions",
+        "Exchange such a token for a browser's session of 12 hours, which is kept as a cookie",
+        (ok(record({"stitch_account_id": ID})), coded("BadRequest"), coded("Unauthorized", status=401)),
+        bodies={JSON: record({"ephemeral_token": TEXT})},
+        needs_token=False,
+    ),
+    Operation(
+        "POST",
         "/oauth/token",
         "Exchange a code for a permanent token",
         (
