@@ -96,7 +96,7 @@ def _serve(settings: Settings, host: str, port: int, origins: Sequence[str]) -> 
     from lockstitch.control.server import open_server, working
 
     server = open_server(settings)
-    listening = _listening(host, port)
+    listening = listening_on(host, port)
     with logged(), working(server):
         address = f"http://{host}:{listening.getsockname()[1]}"
         click.echo(f"Lockstitch listens on {address}")
@@ -132,11 +132,15 @@ def _signals_end_the_block() -> Generator[None]:
             signal.signal(number, handler)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening_on(host: str, port: int) -> socket.socket:
     from lockstitch.core.errors import SettingsError
 
     try:
-        return socket.create_server((host, port), backlog=2048)
+        listening = socket.create_server((host, port), backlog=2048)
+        # Connections inherit it; asyncio sets it only where a socket names its protocol. Without it each answer on a
+        # connection that is kept waits 40 ms for the client's acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         text = f"cannot listen on {host}:{port}: {error.strerror}"
         raise SettingsError(text, hint="choose another --port, or 0 for a free one") from error

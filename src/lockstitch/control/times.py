@@ -12,8 +12,11 @@ def told(moment: datetime) -> str: ...
 def told(moment: datetime | None) -> str | None: ...
 def told(moment: datetime | None) -> str | None:
     """Return the moment in the API's form."""
-    # Not by strftime, which takes five times as long: lists hold thousands of moments.
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
+    if moment is None:
+        return None
+    one = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    # Not by strftime or isoformat, which take several times as long: lists hold thousands of moments.
+    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % (one.year, one.month, one.day, one.hour, one.minute, one.second)  # noqa: UP031
 
 
 def is_moment(text: object) -> bool:

@@ -32,6 +32,12 @@ class Client:
             raise LockstitchError(f"{method} {path} answered {answer.status_code}: {answer.text}")
         return answer.json()
 
+    def download(self, path: str) -> bytes:
+        """Return the body of an answer, wherever it leads."""
+        answer = self._http.get(path, follow_redirects=True)
+        answer.raise_for_status()
+        return answer.content
+
     def close(self) -> None:
         self._http.close()
 
@@ -78,7 +84,7 @@ class Client:
         for phase in ("discovery", "tap", "target"):
             if told[f"{phase}_exit_status"] != 0:
                 raise LockstitchError(f"job {name}: {told[f'{phase}_description']}")
-        return self._http.get(f"/v4/{client_id}/extractions/{name}", follow_redirects=True).text
+        return self.download(f"/v4/{client_id}/extractions/{name}").decode()
 
     def _checked(self, kind: str, connection_id: int) -> None:
         def ended() -> Mapping[str, Any] | None:
