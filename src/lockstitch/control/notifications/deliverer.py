@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 #: Deliveries under way at a time. To one hook there is one at a time, so that a slow one holds up its own calls only.
 THREADS = 4
 #: Seconds between looks at the outbox, which the threads take in turn.
-PAUSE = 1.0
+PAUSE = 2.0
 _CLEANING = timedelta(hours=1)
 
 
