@@ -66,12 +66,6 @@ def test_a_type_without_schedules_has_none() -> None:
     assert schedule_of({"frequency_in_minutes": "60", "cron_expression": NOON}, None) is None
 
 
-def test_what_a_type_does_not_support_is_not_acted_on() -> None:
-    everything = {"cron_expression": NOON, "frequency_in_minutes": "60", "anchor_time": ANCHOR}
-    assert schedule_of(everything, 30, cron_scheduling=False) == Anchored(60, ANCHORED)
-    assert schedule_of(everything, 30, cron_scheduling=False, anchor_scheduling=False) == Interval(60)
-
-
 @pytest.mark.parametrize("value", ["", "0", "-5", "1.5", "hourly", "9999999", "٣٠"])
 def test_a_frequency_that_is_no_number_of_minutes(value: str) -> None:
     with pytest.raises(SettingsError, match="frequency_in_minutes is ") as caught:

@@ -44,30 +44,24 @@ class CronSchedule:
 Schedule = Interval | Anchored | CronSchedule
 
 
-def schedule_of(
-    properties: Mapping[str, object],
-    default_minutes: int | None,
-    *,
-    cron_scheduling: bool = True,
-    anchor_scheduling: bool = True,
-) -> Schedule | None:
+def schedule_of(properties: Mapping[str, object], default_minutes: int | None) -> Schedule | None:
     """Return the schedule that a source's properties ask for; None for a type without any (`default_minutes` is None).
 
-    A cron expression wins over a frequency with anchor, that over a frequency, that over the type's default. The two
-    flags are the type's facts: what it does not support is stored, but not acted on. Raises SettingsError for a
+    A cron expression wins over a frequency with anchor, that over a frequency, that over the type's default; all types
+    have all of them (where Stitch's pages disagree, `spec/replication.md` proposes so). Raises SettingsError for a
     frequency or anchor that cannot be read; an expression is read when it is used (`next_fire`).
     """
     if default_minutes is None:
         return None
     expression = properties.get("cron_expression")
-    if expression is not None and cron_scheduling:
+    if expression is not None:
         return CronSchedule(str(expression))
     frequency = properties.get("frequency_in_minutes")
     if frequency is None:
         return Interval(default_minutes)
     minutes = _minutes(frequency)
     anchor = properties.get("anchor_time")
-    if anchor is None or not anchor_scheduling or minutes < ANCHORED_FROM_MINUTES:
+    if anchor is None or minutes < ANCHORED_FROM_MINUTES:
         return Interval(minutes)
     return Anchored(minutes, _anchor(anchor))
 
