@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.planted import found_below
 
 from lockstitch.testing.postgres_server import PostgresDatabase, PostgresServer, ServerMissing, postgres_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_secret_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Look through all files that the tests have written, once all are over."""
+    yield
+    assert found_below(tmp_path_factory.getbasetemp()) == []
 
 
 def _server(version: int) -> Iterator[PostgresServer]:
     try:
         with postgres_server(version) as server:
             yield server
+            assert found_below(server.folder) == []
     except ServerMissing as missing:
         pytest.skip(str(missing))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from litestar.testing import TestClient
+from tests.planted import PASSWORD
 
 from lockstitch.api.app import make_app
 from lockstitch.control import accounts, checks, connections, selection, tokens
@@ -34,7 +35,7 @@ POSTGRES = {
     "port": "5432",
     "username": "stitch",
     "database": "demni2mf59dt10",
-    "password": "open sesame",
+    "password": PASSWORD,
     "ssl": False,
 }
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"

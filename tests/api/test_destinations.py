@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.api.calling import JOB, MOMENT, POSTGRES, Account, now
+from tests.planted import PASSWORD
 
 from lockstitch.control import checks
 from lockstitch.control.store.tables import hooks
@@ -64,8 +65,8 @@ def test_a_name_comes_from_the_type_and_a_password_never_comes_back(account: Acc
         account.ask("GET", "/v3/destinations").text,
         account.ask("PUT", f"/v4/destinations/{made['id']}", {"properties": {"password": "other secret"}}).text,
     ]
-    assert not any("secret" in text or "open sesame" in text for text in answers)
-    assert "open sesame" not in str(account.row(made["id"]))
+    assert not any("secret" in text or PASSWORD in text for text in answers)
+    assert PASSWORD not in str(account.row(made["id"]))
 
 
 @pytest.mark.parametrize("ssl", [True, "true"])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.api.calling import HEAP, JOB, MOMENT, Account, now
+from tests.planted import AWS_KEY
 
 from lockstitch.control import checks
 from lockstitch.control.store.tables import connections
@@ -161,7 +162,7 @@ def test_properties_merge_and_null_removes_one(account: Account):
 
 
 def test_credentials_are_kept_apart_and_never_answered(account: Account):
-    secret = "wJalrXUtnFEMI"
+    secret = AWS_KEY
     made = account.source(properties={**HEAP, "aws_secret_access_key": secret})
     assert "aws_secret_access_key" not in made["properties"]
     (shown,) = [one for one in made["report_card"]["steps"][0]["properties"] if one["name"] == "aws_secret_access_key"]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 from litestar.testing import TestClient
+from tests.planted import PASSWORD
 
 from lockstitch.api.app import make_app
 from lockstitch.cli.app import main
@@ -47,7 +48,7 @@ def test_keys_are_changed_and_old_ones_dropped(tmp_path: Path, told: Told):
     with server.read() as db:
         row = connections.one(db, 1, "destination", destination)
         assert row is not None
-        assert connections.settings(server.custody, row)["password"] == "swordfish"
+        assert connections.settings(server.custody, row)["password"] == PASSWORD
     server.store.close()
 
 
@@ -120,7 +121,7 @@ def test_an_account_and_a_partner_can_be_made(tmp_path: Path, told: Told):
 def _destination(home: Path) -> int:
     """Make a destination with a password, as a client does."""
     server = open_server(Settings(home))
-    properties = {"host": "h", "port": "5432", "username": "u", "password": "swordfish", "database": "d"}
+    properties = {"host": "h", "port": "5432", "username": "u", "password": PASSWORD, "database": "d"}
     body = {"type": "postgres", "properties": properties}
     with server.write() as db:
         made = destinations.create(db, server.custody, 1, body, datetime.now(UTC))

@@ -24,6 +24,7 @@ from tests.control.serving import (
     until,
     write_bucket,
 )
+from tests.planted import AWS_KEY
 
 from lockstitch.control import accounts, connections, runs, tokens
 from lockstitch.control.backup import Place, back_up
@@ -253,7 +254,7 @@ def _filled(place: Place) -> Place:
         accounts.make_partner(db, "Partner", ["https://example.com/?a=b"], NOW)
         tokens.make_api_token(db, account_id, "first", NOW)
         common = {"account_id": account_id, "properties": {"a": ["1", {"b": None}], "ü": "🧵"}}
-        secrets = {"password": server.keyring.encrypt("swordfish")}
+        secrets = {"password": server.keyring.encrypt(AWS_KEY)}
         source = {**common, "kind": "source", "type": "platform.heap", "name": "heap", "secrets": {}}
         destination = {**common, "kind": "destination", "type": "postgres", "name": "pg", "secrets": secrets}
         source_id = connections.insert(db, source, NOW)

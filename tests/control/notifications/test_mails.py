@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.control.notifications.scene import START, Scene, make_scene
 from tests.control.notifications.servers import MailServer, mail_server, make_certificate
+from tests.planted import PASSWORD
 
 from lockstitch.control import connections
 from lockstitch.control.notifications import emails, notices
@@ -291,8 +292,8 @@ def test_a_refused_address_does_not_keep_the_mail_from_others(scene: Scene, mail
 
 def test_mail_is_encrypted_and_its_sender_proves_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     certificate = make_certificate(tmp_path, "localhost")
-    with mail_server(certificate=certificate, password="open sesame") as mail:
-        scene = _scene(tmp_path, mail, security="starttls", username="lockstitch", password="open sesame")
+    with mail_server(certificate=certificate, password=PASSWORD) as mail:
+        scene = _scene(tmp_path, mail, security="starttls", username="lockstitch", password=PASSWORD)
         scene.ends(**_unloaded(DENIED))
         scene.deliverer().turn()
         assert mail.envelopes == []
@@ -305,8 +306,8 @@ def test_mail_is_encrypted_and_its_sender_proves_who_it_is(tmp_path: Path, monke
 
 
 def test_no_password_is_sent_where_the_server_offers_no_encryption(tmp_path: Path):
-    with mail_server(password="open sesame") as mail:
-        scene = _scene(tmp_path, mail, security="starttls", username="lockstitch", password="open sesame")
+    with mail_server(password=PASSWORD) as mail:
+        scene = _scene(tmp_path, mail, security="starttls", username="lockstitch", password=PASSWORD)
         scene.ends(**_unloaded(DENIED))
         scene.deliverer().turn()
         assert mail.envelopes == []

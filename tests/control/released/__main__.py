@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.control.serving import Served, check_ended, extraction_of, heap_properties, selected, serving, write_bucket
+from tests.planted import PASSWORD
 
 FOLDER = Path(__file__).parent
 #: Never run by itself: a schedule's next time would be another one with each start.
@@ -49,7 +50,7 @@ def _fill(served: Served, folder: Path) -> None:
     assert extraction_of(served, job)["target_exit_status"] == 0
     pushed = served.call("POST", "/v4/sources", {"type": "import_api", "display_name": "Pushes"})
     served.call("POST", f"/v4/sources/{pushed['id']}/tokens")
-    login = {"host": "192.0.2.1", "username": "stitch", "database": "shop", "password": "open sesame"}
+    login = {"host": "192.0.2.1", "username": "stitch", "database": "shop", "password": PASSWORD}
     second = served.call("POST", "/v4/destinations", {"type": "postgres", "properties": login})
     check_ended(served, "destination", second["id"])
     served.call("POST", EMAILS, {"email_address": "ops@example.com"})
