@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from lockstitch.control import checks, connections
 from lockstitch.control.catalogue import properties
-from lockstitch.control.catalogue.catalogue import ConnectionType, find
+from lockstitch.control.catalogue.catalogue import IMPORT_API, ConnectionType, find
 from lockstitch.control.connections import Custody, Row, changed_properties
 from lockstitch.control.refusals import Refusal, coded
 from lockstitch.control.schedules import quartz
@@ -29,7 +29,7 @@ LONGEST_DISPLAY_NAME = 255
 #: The properties that define when a source runs (8.1).
 _SCHEDULE = ("frequency_in_minutes", "anchor_time", "cron_expression")
 #: Types whose rows are pushed: nothing is scheduled, discovered or selected.
-PUSHED = ("import_api", "webhook.")
+PUSHED = (IMPORT_API, "webhook.")
 
 
 def create(db: sa.Connection, custody: Custody, account_id: int, body: Any, now: datetime) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from lockstitch.control.catalogue.model import ConnectionType, Property, Step
 from lockstitch.control.catalogue.published import published_types
 from lockstitch.control.catalogue.served import own_type, serve
 
-__all__ = ["PUSHED", "ConnectionType", "Property", "Step", "destination_types", "find", "source_types"]
+__all__ = ["IMPORT_API", "ConnectionType", "Property", "Step", "destination_types", "find", "source_types"]
 
 #: The type whose rows are pushed to the Import API: the server itself says where they lie.
-PUSHED = "import_api"
+IMPORT_API = "import_api"
 
 
 def source_types() -> Sequence[ConnectionType]:
@@ -38,13 +38,13 @@ def _types(kind: Kind) -> Mapping[str, ConnectionType]:
     types = {each.type: each for each in published_types(kind)}
     schedule = _schedule(types) if kind == "source" else ()
     for name in known_types(kind):
-        if name == PUSHED:
+        if name == IMPORT_API:
             continue  # its one property is the server's own folder, nothing that a client may set
         connector = find_connector(kind, name)
         types[name] = serve(types[name], connector) if name in types else own_type(connector, schedule)
     if kind == "source":
-        pushed = types[PUSHED]
-        types[PUSHED] = replace(pushed, details={**pushed.details, "access": True})
+        pushed = types[IMPORT_API]
+        types[IMPORT_API] = replace(pushed, details={**pushed.details, "access": True})
     return types
 
 
