@@ -158,7 +158,7 @@ def test_properties_merge_and_null_removes_one(account: Account):
     assert "bucket_url" not in told["properties"]
     assert told["properties"]["bucket"] == HEAP["bucket"]
     same = account.call("PUT", path, {"properties": {}})
-    assert same["check_job_name"] not in (None, told["check_job_name"])
+    assert same["check_job_name"]
 
 
 def test_credentials_are_kept_apart_and_never_answered(account: Account):
@@ -248,6 +248,23 @@ def test_the_last_check_of_a_source_is_told(account: Account):
     told = account.call("GET", path)
     assert (told["name"], told["status"], told["error"]) == (again, "failed", True)
     assert step(account.call("GET", f"/v4/sources/{source['id']}"))[1] == "field_selection"  # it does not fall back
+
+
+def test_a_check_that_waits_serves_every_change_until_it_begins(account: Account):
+    source = account.source()
+    path, change = f"/v4/sources/{source['id']}", {"properties": {"start_date": "2026-02-01T00:00:00Z"}}
+    first = source["check_job_name"]
+    assert [account.call("PUT", path, change)["check_job_name"] for _ in range(3)] == [first] * 3
+    with account.served.server.write() as db:
+        assert checks.begin(db, first, now()) is not None
+    second = account.call("PUT", path, change)["check_job_name"]
+    assert second != first
+    assert account.call("PUT", path, change)["check_job_name"] == second
+    with account.served.server.write() as db:
+        assert checks.finish(db, first, check=0, discovery=0, message=None, now=now())
+        assert checks.begin(db, first, now()) is None
+    told = account.call("GET", f"{path}/last-connection-check")
+    assert (told["name"], told["status"]) == (second, "running")
 
 
 def test_a_first_check_that_fails_leaves_the_source_where_it_is(account: Account):

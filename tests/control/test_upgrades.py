@@ -1,6 +1,6 @@
-"""What each released version has stored is brought to this one, and tells clients what it told them before.
+"""What each released schema holds is brought to this one, and tells clients what it told them before.
 
-`tests/control/released` has an archive of each; `python -m tests.control.released VERSION` makes one.
+`tests/control/released` has an archive of each; `python -m tests.control.released` makes one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def test_there_is_a_release():
 def test_a_released_versions_store_is_upgraded(release: str, place: Place, monkeypatch: pytest.MonkeyPatch):
     # The rows are put into the schema that they were written by, which is then brought to this version's.
     manifest = restore(FOLDER / f"{release}.zip", place)
-    assert manifest.version == release
+    assert manifest.schema == release
     with closing(place.store()) as store, store.read() as db:
         assert db.scalar(sa.select(sa.func.count()).select_from(runs)) == manifest.tables["runs"].rows > 0
         assert "Exit status is: Discovery succeeded." in "".join(db.scalars(sa.select(run_log.c.text)))

@@ -16,7 +16,16 @@ from lockstitch.control.times import told
 
 
 def start(db: sa.Connection, account_id: int, connection_id: int, now: datetime) -> str:
-    """Ask for a check; return its name. Whoever dispatches work finds it in the store."""
+    """Ask for a check; return its name. Whoever dispatches work finds it in the store.
+
+    One that waits already is the one to come: it will know the present properties. So a client that changes a
+    connection again and again leaves no queue of checks behind.
+    """
+    waiting = (checks.c.connection_id == connection_id, checks.c.begun_at.is_(None), checks.c.completion_time.is_(None))
+    # Whoever begins it right now waits for our change, or we see that it has begun.
+    found = db.execute(sa.select(checks.c.name).where(*waiting).with_for_update()).scalar()
+    if found is not None:
+        return found
     name = f"{account_id}.{connection_id}.check.{uuid.uuid1()}"
     db.execute(sa.insert(checks).values(name=name, connection_id=connection_id, start_time=now))
     return name
@@ -27,10 +36,16 @@ def waiting(db: sa.Connection) -> Sequence[Row]:
     return db.execute(sa.select(checks.c.name, checks.c.attempt).where(checks.c.completion_time.is_(None))).all()
 
 
+def begin(db: sa.Connection, name: str, now: datetime) -> Row | None:
+    """Note that a check begins, before its connection is read; return connection_id and attempt, or None at its end."""
+    begun = sa.update(checks).where(checks.c.name == name, checks.c.completion_time.is_(None)).values(begun_at=now)
+    return db.execute(begun.returning(checks.c.connection_id, checks.c.attempt)).first()
+
+
 def ask_again(db: sa.Connection, name: str, attempt: int) -> None:
     """Have a check that was given up at this attempt carried out anew; asking twice is asking once."""
     given_up = (checks.c.name == name, checks.c.attempt == attempt, checks.c.completion_time.is_(None))
-    db.execute(sa.update(checks).where(*given_up).values(attempt=attempt + 1))
+    db.execute(sa.update(checks).where(*given_up).values(attempt=attempt + 1, begun_at=None))
 
 
 def clean(db: sa.Connection, before: datetime) -> int:

@@ -31,7 +31,6 @@ from lockstitch.control.messages import (
 from lockstitch.control.notifications import notices, payload
 from lockstitch.control.process import Killed
 from lockstitch.control.store.database import Store
-from lockstitch.control.store.tables import checks as check_table
 from lockstitch.control.store.tables import connections as connection_table
 from lockstitch.core.errors import LockstitchError, SettingsError
 
@@ -105,8 +104,7 @@ class Worker:
             self.write(lambda db: checks.finish(db, name, check=None, discovery=1, message=_INTERNAL, now=now()))
 
     def _check(self, name: str) -> None:
-        query = sa.select(check_table).where(check_table.c.name == name, check_table.c.completion_time.is_(None))
-        row = self.read(lambda db: db.execute(query).first())
+        row = self.write(lambda db: checks.begin(db, name, now()))
         if row is None:
             return
         connection = self.read(lambda db: _connection(db, row.connection_id))

@@ -1,15 +1,18 @@
-"""`python -m tests.control.released 0.1.0`: keep what a server of this version stores, for all versions to come.
+"""`python -m tests.control.released`: keep what a server of this version stores, for all versions to come.
 
-Run it right before a release, and commit what it writes: `tests/control/test_upgrades.py` brings it to each later
-version. It needs no network; the keys and tokens in it open nothing else.
+Run it right before a release that has a new schema, and commit what it writes, named by the schema:
+`tests/control/test_upgrades.py` brings it to each later one. The keys and tokens in it open
+nothing else.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +26,17 @@ EMAILS = "/notifications/public/v1/api/custom-emails"
 
 
 def main() -> None:
-    version = sys.argv[1]
     with tempfile.TemporaryDirectory() as name:
         home = Path(name) / "home"
         with serving(home) as served:
             _fill(served, Path(name))
             kept = {"token": served.token, "account_id": served.account_id, "answers": answers(served)}
-        target = FOLDER / f"{version}.zip"
-        backup = [sys.executable, "-m", "lockstitch", "backup", str(target), "--home", str(home), "--with-keys"]
+        made = Path(name) / "backup.zip"
+        backup = [sys.executable, "-m", "lockstitch", "backup", str(made), "--home", str(home), "--with-keys"]
         subprocess.run(backup, check=True)
-    (FOLDER / f"{version}.json").write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        schema = json.loads(zipfile.ZipFile(made).read("manifest.json"))["schema"]
+        shutil.copyfile(made, FOLDER / f"{schema}.zip")
+    (FOLDER / f"{schema}.json").write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
 def _fill(served: Served, folder: Path) -> None:

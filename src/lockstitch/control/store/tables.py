@@ -146,6 +146,7 @@ checks = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("connection_id", Id, sa.ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
     sa.Column("start_time", Moment, nullable=False),
+    sa.Column("begun_at", Moment),  # since then it may know older properties than the connection has
     sa.Column("completion_time", Moment),
     sa.Column("check_exit_status", sa.Integer),
     sa.Column("discovery_exit_status", sa.Integer),
