@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import overload
 
+#: Lists hold thousands of moments, and neither isoformat nor an f-string is as fast.
+_FORM = "%04d-%02d-%02dT%02d:%02d:%02dZ"
+
 
 @overload
 def told(moment: datetime) -> str: ...
@@ -15,8 +18,7 @@ def told(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     one = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    # Not by strftime or isoformat, which take several times as long: lists hold thousands of moments.
-    return "%04d-%02d-%02dT%02d:%02d:%02dZ" % (one.year, one.month, one.day, one.hour, one.minute, one.second)  # noqa: UP031
+    return _FORM % (one.year, one.month, one.day, one.hour, one.minute, one.second)
 
 
 def is_moment(text: object) -> bool:
