@@ -27,16 +27,17 @@ class Client:
         self._http = httpx2.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=60)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self._http.request(method, path, **({} if body is None else {"json": body}))
+        return self._answered(method, path, **({} if body is None else {"json": body})).json()
+
+    def _answered(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        answer = self._http.request(method, path, **more)
         if answer.status_code != 200:
             raise LockstitchError(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        return answer.json()
+        return answer
 
     def download(self, path: str) -> bytes:
         """Return the body of an answer, wherever it leads."""
-        answer = self._http.get(path, follow_redirects=True)
-        answer.raise_for_status()
-        return answer.content
+        return self._answered("GET", path, follow_redirects=True).content
 
     def close(self) -> None:
         self._http.close()
