@@ -91,11 +91,12 @@ class PostgresWriter:
         data checksums, each page is logged again as a whole (measured: 2.3 s for 2 M rows instead of 0.9).
         """
         published = {step.table for step in self.load.steps if step.action == "publish"}
-        for position, rows in self._rows.items():
-            step = self.load.steps[position]
-            first = self._first_pages.get(rows.relation)
-            if step.table not in published and first is not None:
-                self.session.rows(sql.count_from(rows.relation, first))
+        going_on = {
+            rows.relation for position, rows in self._rows.items() if self.load.steps[position].table not in published
+        }
+        for generation, first in self._first_pages.items():
+            if generation in going_on and first is not None:
+                self.session.rows(sql.count_from(generation, first))
 
     def _begin_rows(self, position: int, step: Step, columns: Sequence[Column]) -> Rows:
         if step.action == "fill":
