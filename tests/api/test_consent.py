@@ -153,6 +153,15 @@ def test_pkce_counts_where_a_challenge_was_sent(browser: TestClient[Any], partne
     assert exchanged(browser, partner, second, code_verifier=verifier)["stitch_account_id"] == account.id
 
 
+def test_a_challenge_of_an_unknown_method_is_refused(
+    browser: TestClient[Any], partner: tuple[str, str], account: Account
+):
+    sign_in(browser, account)
+    where = address(partner, code_challenge="x", code_challenge_method="S512", state="y")
+    back, told = answered(browser, where, action="accept")
+    assert (back, told["error"], told["state"]) == (CALLBACKS[0], ["invalid_request"], ["y"])
+
+
 def test_without_a_session_nothing_is_granted(browser: TestClient[Any], partner: tuple[str, str]):
     assert answered(browser, address(partner), action="accept")[0] == PAGE
     wrong = browser.post(address(partner), data={"action": "sign-in", "token": "ac_wrong"})

@@ -76,8 +76,8 @@ def begin_run(server: Server, source_id: int, now: datetime = NOON) -> str:
     return name
 
 
-def begin_check(server: Server, connection_id: int) -> str:
-    name = f"1.{connection_id}.check.1"
+def begin_check(server: Server, connection_id: int, tail: str = "1") -> str:
+    name = f"1.{connection_id}.check.{tail}"
     with server.store.begin() as db:
         db.execute(sa.insert(checks).values(name=name, connection_id=connection_id, start_time=NOON))
     return name

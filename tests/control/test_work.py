@@ -24,13 +24,13 @@ from tests.control.stored import (
 )
 
 from lockstitch.control import process, runs, work
-from lockstitch.control.messages import Assignment, Committed, Done, Ended, Logged, Message, NotLoaded
+from lockstitch.control.messages import Assignment, Committed, Discovered, Done, Ended, Logged, Message, NotLoaded
 from lockstitch.control.process import Killed
 from lockstitch.control.server import Server
 from lockstitch.control.store.tables import connections as table
-from lockstitch.control.store.tables import loads
+from lockstitch.control.store.tables import loads, streams
 from lockstitch.control.work import Worker
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.model import LedgerRow, Stream
 
 Hear = Callable[[Message], None]
 Grace = Callable[[], float | None]
@@ -342,3 +342,30 @@ def test_a_worker_that_leaves_asks_for_its_check_anew(server: Server, child: Fak
     worker(server, leaving=leaving).check(check)
     row = check_row(server, check)
     assert (row.completion_time, row.attempt) == (None, 2)
+
+
+def test_an_older_check_that_ends_last_stores_no_streams(server: Server, child: FakeChild, check: str):
+    def newer(_: Grace) -> Done:
+        # The source is changed while its first check goes on: another check begins, and ends before the first.
+        later = begin_check(server, source_of(check), "2")
+        child.told, child.end = found("new"), lambda _: Done()
+        worker(server, "b").check(later)
+        return Done()
+
+    child.told, child.end = found("old"), newer
+    worker(server).check(check)
+    assert check_row(server, check).completion_time is not None
+    assert stream_names(server, source_of(check)) == ["new"]
+
+
+def found(name: str) -> tuple[Message, ...]:
+    return Ended("tap"), Discovered((Stream(name),)), Ended("discovery")
+
+
+def stream_names(server: Server, source_id: int) -> list[str]:
+    with server.store.read() as db:
+        return [row.stream_name for row in db.execute(sa.select(streams).where(streams.c.source_id == source_id))]
+
+
+def source_of(check: str) -> int:
+    return int(check.split(".")[1])

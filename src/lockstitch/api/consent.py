@@ -88,6 +88,11 @@ def decide(request: Asked, server: Serving, now: Now, body: RawBody) -> Response
         callback = accounts.callback_of(db, query.get("client_id", ""), query.get("redirect_uri"))
     if callback is None:
         return _unknown_partner()
+    method = query.get("code_challenge_method", "plain")
+    if method not in accounts.CHALLENGE_METHODS:
+        allowed = " or ".join(accounts.CHALLENGE_METHODS)
+        refused = {"error": "invalid_request", "error_description": f"code_challenge_method must be {allowed}"}
+        return _back(callback, query, refused)
     action, here = form.get("action"), f"/oauth/authorization?{request.url.query}"
     session = request.cookies.get(COOKIE, "")
     if action == "sign-in":
@@ -102,8 +107,7 @@ def decide(request: Asked, server: Serving, now: Now, body: RawBody) -> Response
         account_id = sessions.account_of(db, session, now)
         if action != "accept" or account_id is None:
             return Response(None, status_code=303, headers={"Location": here})
-        challenge, method = query.get("code_challenge"), query.get("code_challenge_method", "plain")
-        code = accounts.authorize(db, query["client_id"], account_id, now, challenge, method)
+        code = accounts.authorize(db, query["client_id"], account_id, now, query.get("code_challenge"), method)
     return _back(callback, query, {"code": code})
 
 

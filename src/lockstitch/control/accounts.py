@@ -123,6 +123,10 @@ def name_of_partner(db: sa.Connection, partner_id: str) -> str:
     return db.execute(sa.select(partners.c.name).where(partners.c.id == partner_id)).scalar_one()
 
 
+#: How a partner's PKCE challenge was made out of its verifier (RFC 7636, section 4.2).
+CHALLENGE_METHODS = ("plain", "S256")
+
+
 def authorize(
     db: sa.Connection,
     partner_id: str,

@@ -42,6 +42,15 @@ def begin(db: sa.Connection, name: str, now: datetime) -> Row | None:
     return db.execute(begun.returning(checks.c.connection_id, checks.c.attempt)).first()
 
 
+def is_outdated(db: sa.Connection, name: str) -> bool:
+    """Tell whether a check of the same connection has begun after this one, so with newer properties."""
+    this, later = checks.alias("this"), checks.alias("later")
+    newer = sa.select(later.c.name).where(
+        this.c.name == name, later.c.connection_id == this.c.connection_id, later.c.begun_at > this.c.begun_at
+    )
+    return db.execute(sa.select(newer.exists())).scalar_one()
+
+
 def ask_again(db: sa.Connection, name: str, attempt: int) -> None:
     """Have a check that was given up at this attempt carried out anew; asking twice is asking once."""
     given_up = (checks.c.name == name, checks.c.attempt == attempt, checks.c.completion_time.is_(None))

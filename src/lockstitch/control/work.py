@@ -129,7 +129,7 @@ class Worker:
     def _finish_check(self, db: sa.Connection, name: str, connection_id: int, report: _CheckReport) -> None:
         moment = now()
         checks.finish(db, name, check=report.check, discovery=report.discovery, message=report.message, now=moment)
-        if report.streams is not None and report.message is None:
+        if report.streams is not None and report.message is None and not checks.is_outdated(db, name):
             selection.store_discovered(db, self.store.insert_new, connection_id, report.streams, moment)
         after = _connection(db, connection_id)
         if after.kind == "source":
