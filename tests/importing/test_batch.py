@@ -11,7 +11,7 @@ from tests.importing.bodies import batch, message, taken, told
 
 from lockstitch.importing import answers
 from lockstitch.importing.batch import check_batch, receive_batch
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
 
 
 def _error(body: Any) -> str:

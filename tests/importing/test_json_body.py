@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from lockstitch.importing.json_body import parse_json
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
 
 
 @pytest.mark.parametrize("text", ["0.1", "1.50", "-0.0", "1e5", "1E-7", "123456.789", "1e22", "5e-324"])

@@ -9,8 +9,8 @@ from tests.importing.bodies import batch, message, told
 
 from lockstitch.importing.answers import Refused
 from lockstitch.importing.batch import check_batch
-from lockstitch.importing.json_body import exact_number
 from lockstitch.importing.schema import compiled
+from lockstitch.toolkit.exact import exact_number
 
 
 def _fault(schema: dict[str, Any], data: dict[str, Any]) -> str | None:

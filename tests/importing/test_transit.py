@@ -12,7 +12,7 @@ from tests.importing.bodies import CLIENT, taken, told
 
 from lockstitch.importing.push import receive_push
 from lockstitch.importing.transit import parse_transit
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
 
 
 def _read(node: Any) -> Any:

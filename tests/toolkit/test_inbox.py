@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from lockstitch.core.errors import SourceDataError, TransientError
+from lockstitch.toolkit.exact import Exact
 from lockstitch.toolkit.inbox import inbox as inbox_module
 from lockstitch.toolkit.inbox.inbox import Full, Inbox
-from lockstitch.toolkit.inbox.records import Exact, Records, entries_of, read_entry
+from lockstitch.toolkit.inbox.records import Records, entries_of, read_entry
 from lockstitch.toolkit.inbox.segments import segments
 
 

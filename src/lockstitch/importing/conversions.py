@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from lockstitch.importing.instants import day, instant
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
 
 Conversion = Callable[[Any], Any]
 

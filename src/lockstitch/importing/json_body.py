@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from lockstitch.importing.answers import Refused, malformed, push_refused
 from lockstitch.importing.limits import TOO_DEEP
-from lockstitch.toolkit.inbox.records import Exact
-
-
-def exact_number(text: str) -> float | Exact:
-    """Return a number with a fraction or an exponent: a float where that is the very number, else a decimal."""
-    number = float(text)
-    written = repr(number)
-    if written == text or Decimal(written) == Decimal(text):
-        return number
-    return Exact(text)
-
+from lockstitch.toolkit.exact import exact_number
 
 _DECODER = msgspec.json.Decoder(float_hook=exact_number)
 

@@ -15,7 +15,7 @@ from lockstitch.importing.conversions import Conversion, conversion_of
 from lockstitch.importing.instants import day, instant
 from lockstitch.importing.limits import TOO_DEEP
 from lockstitch.importing.schema_bounds import Bound, bounds_of, canonical
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
 
 #: JSON Schema's types, and the Python types of their values.
 _TYPES: Mapping[str, frozenset[type]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any
 
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
 
 #: Says why a value is out of bounds, or None; also None for a value of another type.
 Bound = Callable[[Any], str | None]

@@ -18,7 +18,7 @@ from lockstitch.importing.answers import Refused, malformed, push_refused
 from lockstitch.importing.instants import instant
 from lockstitch.importing.json_body import parse_json
 from lockstitch.importing.limits import TOO_DEEP
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

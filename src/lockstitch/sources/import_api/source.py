@@ -188,7 +188,7 @@ class _Reading:
             return
         import pyarrow as pa
 
-        from lockstitch.sources.import_api.types import batch_of
+        from lockstitch.toolkit.values import batch_of
 
         rows = batch_of(gathered.rows, self._wanted[table].wants)
         sequence = pa.array(gathered.sequences, pa.int64())

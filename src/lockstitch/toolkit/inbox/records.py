@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from lockstitch.toolkit.exact import Exact
+
 #: MessagePack's extension types of ours: numbers that its own cannot hold, as text.
 _DECIMAL = 1
 _BIG_INTEGER = 2
-
-
-class Exact(Decimal):
-    """A number that is to stay a decimal, digit by digit."""
-
-    __slots__ = ()
 
 
 class Records(msgspec.Struct, array_like=True):

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstitch.layout.flatten import flatten
-from lockstitch.sources.import_api.types import batch_of, column_of
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
+from lockstitch.toolkit.values import batch_of, column_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Gives pushed values Arrow types: each value its own, and a field with several of them a union of branches."""
+"""Gives Python values Arrow types: each value its own, and a field with several of them a union of branches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lockstitch.toolkit.inbox.records import Exact
+from lockstitch.toolkit.exact import Exact
 
 Values = Sequence[Any]
 
