@@ -91,6 +91,15 @@ def _lists(values: Values) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), elements, mask=_nulls(values))
 
 
+def _texts(values: Values) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, as JSON may escape it: kept as bytes, for the layout to adjust.
+        raw = [None if value is None else value.encode("utf-8", "surrogatepass") for value in values]
+        return pa.array(raw, pa.binary()).view(pa.string())
+
+
 def _nulls(values: Values) -> pa.BooleanArray | None:
     nulls = [value is None for value in values]
     return pa.array(nulls, pa.bool_()) if any(nulls) else None
@@ -106,7 +115,7 @@ _MAKERS: Mapping[type, Callable[[Values], pa.Array]] = {
     int: _of(pa.int64()),
     float: _of(pa.float64()),
     Exact: pa.array,
-    str: _of(pa.string()),
+    str: _texts,
     bytes: _of(pa.binary()),
     datetime: _of(pa.timestamp("us", "UTC")),
     dict: _objects,

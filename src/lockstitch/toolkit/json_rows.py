@@ -1,0 +1,200 @@
+"""JSON records to Arrow: at full speed where they fit the types that are known, value by value where they do not.
+
+Records never become Python objects as long as Arrow's own reader takes them with an explicit schema. It refuses what
+does not fit it: another type, an integer beyond 64 bits, a new field, a field named twice. Such a batch is decoded
+exactly, and what it taught is known to the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from lockstitch.core.errors import SourceDataError
+from lockstitch.toolkit.exact import Exact, exact_number
+from lockstitch.toolkit.shapes import Fields, conformed, parse_type, shaped
+from lockstitch.toolkit.values import batch_of
+
+Record = bytes | msgspec.Raw
+
+#: Whoever writes a number with no more significant digits may mean a float: 17 are enough to name each of them.
+_FLOAT_DIGITS = 17
+#: From here on a float may stand for an integer of more digits than it keeps.
+_LARGE = 1e15
+
+
+class JsonRows:
+    """Turns the records of one stream into Arrow, batch by batch.
+
+    `fields` are the stream's declared fields (`shapes.Shape`). With `closed`, others are left out, at every depth, and
+    their paths come to be in `unseen`. Without declared fields everything is taken as it is written.
+    """
+
+    def __init__(self, fields: Fields | None = None, *, closed: bool = False) -> None:
+        self.unseen: set[str] = set()
+        self._fields: Fields = fields or {}
+        self._closed = closed
+        self._known: dict[str, pa.DataType] = {
+            name: kind for name, shape in self._fields.items() if (kind := parse_type(shape)) is not None
+        }
+        self._schema = _schema(self._known)
+        self._has_mixed = not self._known
+
+    def batch(self, records: Sequence[Record]) -> pa.RecordBatch:
+        """Return the records as rows, in their order. Raises SourceDataError for what is no JSON object."""
+        rows = None if self._has_mixed or not records else self._parsed(records)
+        if rows is None:
+            rows = self._decoded(records)
+        return shaped(rows, self._fields, self.unseen if self._closed else None)
+
+    def _parsed(self, records: Sequence[Record]) -> pa.RecordBatch | None:
+        """Read the records by the known types; None where any of them does not fit."""
+        text = b"\n".join(records)
+        try:
+            table = pj.read_json(
+                pa.BufferReader(text),
+                read_options=pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
+                parse_options=pj.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="error"),
+            )
+        except pa.ArrowInvalid:
+            return None
+        if table.num_rows != len(records) or _loses_digits(table, text):
+            return None
+        carried = [name for name in table.schema.names if table.column(name).null_count < table.num_rows]
+        return table.select(carried).combine_chunks().to_batches()[0] if carried else None
+
+    def _decoded(self, records: Sequence[Record]) -> pa.RecordBatch:
+        rows = [cast("dict[str, Any]", conformed(row, self._fields)) for row in _objects(records)]
+        found = batch_of(rows, lambda _: True)
+        kinds = {field.name: _merged(self._known.get(field.name), field.type) for field in found.schema}
+        self._known |= {name: kind for name, kind in kinds.items() if kind is not None}
+        self._schema = _schema(self._known)
+        # A field that had several types is likely to have them again: the next batch need not be tried.
+        self._has_mixed = None in kinds.values()
+        return found
+
+
+def _objects(records: Sequence[Record]) -> Iterator[Mapping[str, Any]]:
+    for record in records:
+        try:
+            value = _DECODER.decode(record)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            value = _decoded_leniently(bytes(record))
+        if not isinstance(value, dict):
+            raise SourceDataError(
+                f"a record is {bytes(record)[:200]!r}, which is no JSON object",
+                hint="look at what the API answers; nothing of this page was loaded",
+            )
+        yield cast("dict[str, Any]", value)
+
+
+def _number(text: str) -> float | Exact:
+    digits = text.lstrip("-").partition("e")[0].partition("E")[0].replace(".", "").lstrip("0")
+    return float(text) if len(digits) <= _FLOAT_DIGITS else exact_number(text)
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_number)
+
+
+def _decoded_leniently(record: bytes) -> Any:
+    """Decode what a strict reader refuses and people write: half of a surrogate pair, bytes that are no UTF-8."""
+    try:
+        return json.loads(record.decode("utf-8", "surrogateescape"), parse_float=_number)
+    except (ValueError, RecursionError) as error:
+        raise SourceDataError(
+            f"a record is no JSON: {error}; it begins with {record[:200]!r}",
+            hint="look at what the API answers; nothing of this page was loaded",
+        ) from error
+
+
+# --- what Arrow's reader would get wrong ------------------------------------------------------------------------------
+
+
+def _loses_digits(table: pa.Table, text: bytes) -> bool:
+    """Tell whether a float was read out of a number with more digits than it keeps."""
+    floats = [largest for column in table.columns if (largest := _largest(column)) is not None]
+    if not floats:
+        return False
+    largest = max(floats)
+    if largest >= _LARGE:
+        return True
+    whole = len(str(int(largest)))
+    for found in re.finditer(rb"\.\d{%d,}" % (_FLOAT_DIGITS + 1 - whole), text):
+        before = text[max(found.start() - whole, 0) : found.start()]
+        digits = (before[len(before.rstrip(b"0123456789")) :] + found[0][1:]).lstrip(b"0")
+        if len(digits) > _FLOAT_DIGITS:
+            return True
+    return False
+
+
+def _largest(values: pa.ChunkedArray | pa.Array) -> float | None:
+    """Return the largest magnitude of all floats at any depth, or None where there are none."""
+    kind = values.type
+    if pa.types.is_floating(kind):
+        bounds = pc.min_max(values).as_py()
+        return max((abs(bound) for bound in bounds.values() if bound is not None), default=None)
+    below: list[float | None] = []
+    for array in values.chunks if isinstance(values, pa.ChunkedArray) else [values]:
+        if pa.types.is_struct(kind):
+            below += [_largest(array.field(index)) for index in range(kind.num_fields)]
+        elif pa.types.is_list(kind):
+            below.append(_largest(array.values))
+    return max((one for one in below if one is not None), default=None)
+
+
+# --- what is known of the fields --------------------------------------------------------------------------------------
+
+
+def _schema(known: Mapping[str, pa.DataType]) -> pa.Schema:
+    return pa.schema([(name, _without_nulls(kind)) for name, kind in known.items()])
+
+
+def _without_nulls(kind: pa.DataType) -> pa.DataType:
+    """Put text where only nulls were seen: of nulls in a list, the reader makes fewer than there are (PyArrow 26)."""
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _without_nulls(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_without_nulls(kind.value_type))
+    return pa.string() if pa.types.is_null(kind) else kind
+
+
+def _merged(known: pa.DataType | None, found: pa.DataType) -> pa.DataType | None:
+    """Return a type that Arrow's reader can read both by, or None."""
+    if known is None or pa.types.is_null(known) or known == found:
+        return found if _is_readable(found) else None
+    if pa.types.is_null(found):
+        return known
+    if pa.types.is_struct(known) and pa.types.is_struct(found):
+        return _merged_structs(known, found)
+    if pa.types.is_list(known) and pa.types.is_list(found):
+        value = _merged(known.value_type, found.value_type)
+        return None if value is None else pa.list_(value)
+    return None
+
+
+def _merged_structs(known: Any, found: Any) -> pa.DataType | None:
+    fields = {field.name: field.type for field in known}
+    for field in found:
+        kind = _merged(fields.get(field.name), field.type)
+        if kind is None:
+            return None
+        fields[field.name] = kind
+    return pa.struct(list(fields.items()))
+
+
+def _is_readable(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return all(_is_readable(field.type) for field in kind)
+    if pa.types.is_list(kind):
+        return _is_readable(kind.value_type)
+    return kind in _READABLE
+
+
+_READABLE = (pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string())
