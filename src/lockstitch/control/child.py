@@ -26,6 +26,7 @@ from lockstitch.engine.events import (
     Waiting,
     Warned,
 )
+from lockstitch.toolkit.addresses import CONFINED
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -40,6 +41,7 @@ def main(pipe: Connection) -> None:
         signal.signal(number, signal.SIG_IGN)
     assignment = messages.read_assignment(pipe.recv_bytes())
     os.environ["LOCKSTITCH_HOME"] = assignment.home
+    os.environ[CONFINED] = "1"
     stop = threading.Event()
     threading.Thread(target=_obey, args=(pipe, stop), daemon=True).start()
     Job(pipe, assignment, stop).carry_out()

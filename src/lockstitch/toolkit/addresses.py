@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: Networks that may be reached although they are not public, separated by commas: `10.0.0.0/8,fd00::/8`.
 ENVIRONMENT = "LOCKSTITCH_ALLOW_NETWORKS"
 
+#: Set in the processes of a server's jobs: there, HTTP clients connect to allowed addresses only.
+CONFINED = "LOCKSTITCH_CONFINED"
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 

@@ -1,0 +1,89 @@
+"""Shares a vendor's rate limit among all connections to one account, in whatever processes of this machine they run.
+
+Each limit is a small file that says when its next request may go. Whoever wants to send one takes the next place in
+the row, so everybody gets his turn, and waits for it outside of the lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_FOLDER = "quotas"
+#: Two moments of the machine's monotonic clock, which all its processes share: the next free place, and the moment
+#: before which the vendor wants no request.
+_STATE = struct.Struct("<dd")
+#: Whatever a file says, nobody waits longer than this: the clock begins anew when the machine does.
+_LONGEST = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `requests` in `seconds`; `burst` of them may go at once."""
+
+    requests: float
+    seconds: float
+    burst: int = 1
+
+    @property
+    def gap(self) -> float:
+        return self.seconds / self.requests
+
+
+class Quota:
+    """One limit of one account. `account` may be a secret: only its hash is used."""
+
+    def __init__(
+        self, home: Path, vendor: str, account: str, rate: Rate, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._rate = rate
+        self._sleep = sleep
+        name = hashlib.blake2b(f"{vendor}\0{account}".encode(), digest_size=16, person=b"lockstitch quota").hexdigest()
+        self._path = home / _FOLDER / name
+
+    def take(self) -> float:
+        """Wait until a request may go; return how many seconds that took."""
+        now = time.monotonic()
+        with _Locked(self._path, now) as state:
+            # The next place may have passed while nobody wanted it: so many of them as a burst are still there.
+            place = max(state.next_place, now - self._rate.gap * (self._rate.burst - 1), state.blocked_until)
+            state.next_place = place + self._rate.gap
+        wait = max(place - now, 0.0)
+        if wait:
+            self._sleep(wait)
+        return wait
+
+    def block(self, seconds: float) -> None:
+        """Let nobody send a request for so long: the vendor has asked for it."""
+        now = time.monotonic()
+        with _Locked(self._path, now) as state:
+            state.blocked_until = max(state.blocked_until, now + min(seconds, _LONGEST))
+
+
+class _Locked:
+    """The two moments of a file, read under its lock and written back at the end."""
+
+    def __init__(self, path: Path, now: float) -> None:
+        self._path = path
+        self._now = now
+        self.next_place = self.blocked_until = 0.0
+
+    def __enter__(self) -> _Locked:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        written = os.pread(self._file, _STATE.size, 0)
+        if len(written) == _STATE.size:
+            moments = _STATE.unpack(written)
+            self.next_place, self.blocked_until = (one if one <= self._now + _LONGEST else 0.0 for one in moments)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.pwrite(self._file, _STATE.pack(self.next_place, self.blocked_until), 0)
+        os.close(self._file)
