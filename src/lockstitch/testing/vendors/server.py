@@ -78,7 +78,7 @@ class VendorServer:
         return sum(on in each.request.path and method in {None, each.request.method} for each in self.requests)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
