@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -33,12 +33,16 @@ _LARGE = 1e15
 class JsonRows:
     """Turns the records of one stream into Arrow, batch by batch.
 
-    `fields` are the stream's declared fields (`shapes.Shape`). With `closed`, others are left out, at every depth, and
-    their paths come to be in `unseen`. Without declared fields everything is taken as it is written.
+    `fields` are the stream's declared fields (`shapes.Shape`). With `closed`, others are left out, at every depth, but
+    for fields of the record itself that `keeps` tells; their paths come to be in `unseen`. Without declared fields
+    everything is taken as it is written.
     """
 
-    def __init__(self, fields: Fields | None = None, *, closed: bool = False) -> None:
+    def __init__(
+        self, fields: Fields | None = None, *, closed: bool = False, keeps: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self.unseen: set[str] = set()
+        self._keeps = keeps
         self._fields: Fields = fields or {}
         self._closed = closed
         self._known: dict[str, pa.DataType] = {
@@ -52,7 +56,7 @@ class JsonRows:
         rows = None if self._has_mixed or not records else self._parsed(records)
         if rows is None:
             rows = self._decoded(records)
-        return shaped(rows, self._fields, self.unseen if self._closed else None)
+        return shaped(rows, self._fields, self.unseen if self._closed else None, self._keeps)
 
     def _parsed(self, records: Sequence[Record]) -> pa.RecordBatch | None:
         """Read the records by the known types; None where any of them does not fit."""

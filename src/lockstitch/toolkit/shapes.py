@@ -99,15 +99,20 @@ _CONFORMED: Mapping[tuple[str, type], Callable[[Any], Any]] = {
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def shaped(rows: pa.RecordBatch, fields: Fields, unseen: set[str] | None) -> pa.RecordBatch:
-    """Turn declared moments into timestamps; with `unseen`, leave out other fields and add their paths to it."""
+def shaped(
+    rows: pa.RecordBatch, fields: Fields, unseen: set[str] | None, keeps: Callable[[str], bool] = lambda _: False
+) -> pa.RecordBatch:
+    """Turn declared moments into timestamps; with `unseen`, leave out other fields and add their paths to it.
+
+    Fields of the record itself that `keeps` tells stay nevertheless.
+    """
     if not fields:
         return rows
     columns: dict[str, pa.Array] = {}
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         if name in fields:
             columns[name] = _shaped(column, fields[name], name, unseen)
-        elif unseen is None:
+        elif unseen is None or keeps(name):
             columns[name] = column
         else:
             unseen.add(name)

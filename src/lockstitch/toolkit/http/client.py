@@ -18,7 +18,7 @@ import msgspec
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError, SourceDataError, TransientError
 from lockstitch.toolkit.addresses import CONFINED, Allowed
 from lockstitch.toolkit.checked_http import CheckedTransport
-from lockstitch.toolkit.http.limits import allowance, retry_after
+from lockstitch.toolkit.http.limits import allowance, clock_ahead, retry_after
 from lockstitch.toolkit.http.quota import Quota
 
 _log = logging.getLogger(__name__)
@@ -115,6 +115,8 @@ class Api:
     most_bytes: int = 512 << 20
     user_agent: str = "lockstitch"
     sleep: Callable[[float], None] = time.sleep
+    #: Seconds that the server's clock is ahead of ours, by its last answer.
+    ahead: float = 0.0
     _client: httpx2.Client | None = None
 
     def get(self, path: str, params: Params | None = None, *, accept: frozenset[int] = frozenset()) -> Answer:
@@ -197,6 +199,7 @@ class Api:
             **content,
         ) as response:
             body = self._body(response, f"{request.method} {request.path}", begun)
+        self.ahead = clock_ahead(response.headers)
         answer = Answer(f"{request.method} {request.path}", response.status_code, response.headers, body)
         took = time.monotonic() - begun
         _log.info("%s: %s, %s bytes in %.2f s", answer.place, answer.status, len(body), took)

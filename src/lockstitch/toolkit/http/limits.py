@@ -14,6 +14,8 @@ from email.utils import parsedate_to_datetime
 
 #: A reset this large is a moment in Unix seconds, no number of seconds from now.
 _UNIX = 1_000_000_000.0
+#: Seconds by which clocks that agree may seem to differ.
+_SLOW = 5.0
 _PREFIXES = ("ratelimit", "x-ratelimit", "x-rate-limit")
 
 
@@ -44,6 +46,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = _number(asked)
         return seconds if seconds is not None else _seconds_until(asked, headers)
     return allowance(headers).reset
+
+
+def clock_ahead(headers: Mapping[str, str]) -> float:
+    """Return the seconds that the server's clock is ahead of ours; 0 for what a slow answer may explain."""
+    told = _moment(headers.get("date", ""))
+    ahead = 0.0 if told is None else (told - datetime.now(UTC)).total_seconds()
+    return ahead if abs(ahead) > _SLOW else 0.0
 
 
 def _seconds_until(date: str, headers: Mapping[str, str]) -> float | None:

@@ -1,0 +1,83 @@
+"""Close, formerly Close.io: the CRM's leads, activities, tasks, users and event log. Light: imports no driver."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lockstitch.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from lockstitch.core.protocols import Source
+
+TYPES = ("platform.closeio",)
+TITLE = "Close.io"
+EXTRA: str | None = None
+CREDENTIALS = frozenset({"api_key"})
+HOSTS = {"base_url": None}
+
+BASE_URL = "https://api.close.com/api/v1"
+
+
+class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The settings of a Close source."""
+
+    #: An API key of a user of the organisation: Settings, Developer, API Keys.
+    api_key: str
+    #: What came before this day is not read: midnight, UTC.
+    start_date: str
+
+    #: Stored for the schedule; the source does not look at them.
+    frequency_in_minutes: str | int | None = None
+    anchor_time: str | None = None
+    cron_expression: str | None = None
+    image_version: str | None = None
+
+    #: Where the API is.
+    base_url: str = BASE_URL
+    #: Seconds before the newest activity that are read again, as activities change for a while after they were made.
+    activities_window_seconds: int = 86_400
+    #: Days of activities that are asked for at once.
+    date_window: int = 15
+    #: Load fields, too, that the documented tables do not have.
+    extra_fields: bool = False
+    #: What we call ourselves in requests.
+    user_agent: str = "lockstitch"
+
+
+def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
+    """Return the source; nothing is asked yet. Raises SettingsError. What connections share lies below `spool`."""
+    start = _start(properties.start_date)
+    _refuse_wrong(properties)
+    from lockstitch.sources.closeio.source import CloseSource
+
+    return CloseSource(properties, start, spool)
+
+
+def _start(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text[:10])
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(
+            f"source.properties.start_date is {text!r}", hint="write a day, such as 2026-01-01T00:00:00Z"
+        ) from None
+    return datetime.fromisoformat(f"{day}T00:00:00+00:00")
+
+
+def _refuse_wrong(properties: Properties) -> None:
+    if not re.match(r"https?://[^/]+", properties.base_url):
+        raise SettingsError(
+            f"source.properties.base_url is {properties.base_url!r}", hint=f"write an address such as {BASE_URL}"
+        )
+    if not properties.api_key.strip() or not properties.api_key.isascii():
+        raise SettingsError("source.properties.api_key is no API key", hint="copy it anew out of Close's settings")
+    for name in ("activities_window_seconds", "date_window"):
+        if getattr(properties, name) < (name == "date_window"):
+            raise SettingsError(
+                f"source.properties.{name} is {getattr(properties, name)}", hint="write a whole number from 1 up"
+            )
