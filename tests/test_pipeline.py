@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 import acme
-from lockstitch import pipeline as verbs
+from lockstitch import verbs
 from lockstitch.connectors import hide
 from lockstitch.core.errors import AccessError, SettingsError
 from lockstitch.core.model import StreamChoice
 from lockstitch.engine.limits import LoadLimits
-from lockstitch.pipeline import Pipeline, connection_id, home_folder, load_pipeline, schema_name
+from lockstitch.pipeline_file import connection_id, load_pipeline, schema_name
+from lockstitch.verbs import PipelineSettings, home_folder
 
 WHOLE = """
 [source]
@@ -28,7 +29,7 @@ path = "warehouse.duckdb"
 """
 
 
-def load(tmp_path: Path, text: str) -> Pipeline:
+def load(tmp_path: Path, text: str) -> PipelineSettings:
     path = tmp_path / "pipeline.toml"
     path.write_text(text, encoding="utf-8")
     return load_pipeline(path)
@@ -43,7 +44,7 @@ def refused(tmp_path: Path, text: str) -> SettingsError:
 
 
 def test_the_issues_file_is_read(tmp_path: Path) -> None:
-    assert load(tmp_path, WHOLE) == Pipeline(
+    assert load(tmp_path, WHOLE) == PipelineSettings(
         connection=connection_id("platform.heap", "heap_production"),
         schema="heap_production",
         source_type="platform.heap",
@@ -177,23 +178,25 @@ def test_a_secret_is_hidden_in_text_and_url() -> None:
 
 
 @pytest.fixture
-def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelineSettings:
     """A pipeline from another author's source, whose errors tell its token."""
     monkeypatch.syspath_prepend(acme.install(tmp_path / "site"))
     monkeypatch.setenv("LOCKSTITCH_HOME", str(tmp_path / "home"))
-    return Pipeline("1", "things", "acme.things", {"host": "h", "token": "s3cret"}, "duckdb", {"path": "x.duckdb"})
+    return PipelineSettings(
+        "1", "things", "acme.things", {"host": "h", "token": "s3cret"}, "duckdb", {"path": "x.duckdb"}
+    )
 
 
-def with_host(pipeline: Pipeline, host: str) -> Pipeline:
+def with_host(pipeline: PipelineSettings, host: str) -> PipelineSettings:
     properties = {"host": host, "token": "s3cret"}
-    return Pipeline("1", "things", "acme.things", properties, "duckdb", pipeline.destination_properties)
+    return PipelineSettings("1", "things", "acme.things", properties, "duckdb", pipeline.destination_properties)
 
 
-def test_discover_asks_the_source_alone(things: Pipeline) -> None:
+def test_discover_asks_the_source_alone(things: PipelineSettings) -> None:
     assert [stream.name for stream in verbs.discover(things)] == ["things", "others"]
 
 
-def test_no_error_tells_a_secret(things: Pipeline) -> None:
+def test_no_error_tells_a_secret(things: PipelineSettings) -> None:
     with pytest.raises(AccessError) as refused:
         verbs.discover(with_host(things, "refused"))
     assert str(refused.value) == "token *** is refused\nhint: not ***"

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lockstitch.cli.app import cli
 from lockstitch.connectors import find_connector, open_source, parse_properties
-from lockstitch.pipeline import load_pipeline
+from lockstitch.pipeline_file import load_pipeline
+from lockstitch.testing.heap_bucket import DumpTable, write_dump
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -48,3 +50,25 @@ def test_the_readme_shows_what_make_offers() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
         assert set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)) <= targets
+
+
+def _programs() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        if any("import lockstitch" in block for block in blocks):
+            yield str(page.relative_to(ROOT)), "\n".join(blocks)
+
+
+@pytest.mark.parametrize("program", [pytest.param(text, id=name) for name, text in _programs()])
+def test_a_program_runs_as_shown(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page are one program; only the bucket is another one."""
+    bucket = tmp_path / "bucket"
+    bucket.mkdir()
+    users = pa.table({"user_id": pa.array([1, 2], pa.int64())})
+    sessions = pa.table({"event_id": pa.array([1, 2], pa.int64()), "country": ["FR", "DE"]})
+    tables = {"users": users, "sessions": sessions}
+    write_dump(bucket, 100, {name: DumpTable(table, incremental=False) for name, table in tables.items()})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("LOCKSTITCH_HOME", raising=False)
+    exec(compile(program.replace("file:///data/heap-rs3-acme", bucket.as_uri()), "page", "exec"), {})

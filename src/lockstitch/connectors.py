@@ -11,6 +11,8 @@ A connector's `spec.py` says all that is known without its driver:
     HOSTS: dict[str, str | None]    may be left out: properties that name a host, or the URL of one, each with the
                                     property that takes the addresses to connect to, if there is one; a server keeps
                                     them away from private networks
+    DEFAULTS: dict[str, str]        may be left out: what properties are where a program gives none; {name} stands for
+                                    its pipeline's name, {folder} for the working directory
     Properties                      a msgspec.Struct
     open_source(properties, *, spool: Path | None = None) -> Source, or open_destination(properties) -> Destination
 

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from lockstitch.cli.display import JsonLines, LiveTable, PlainLines, Silent, display_for
-from lockstitch.cli.output import clock, columns, count, size
-from lockstitch.cli.tally import Tally, table_rows
 from lockstitch.core.errors import AccessError
 from lockstitch.core.model import LedgerRow
+from lockstitch.display.displays import JsonLines, LiveTable, PlainLines, Silent, display_for
+from lockstitch.display.tally import Tally, table_rows
+from lockstitch.display.text import clock, columns, count, size
 from lockstitch.engine.events import (
     Event,
     LaneFinished,
@@ -89,7 +89,7 @@ def test_plain_lines_tell_starts_loads_and_ends_and_nothing_of_an_idle_lane(caps
 
 def test_plain_lines_come_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("lockstitch.cli.display.monotonic", lambda: now)
+    monkeypatch.setattr("lockstitch.display.displays.monotonic", lambda: now)
     tally = Tally(began=0.0)
     display = PlainLines(tally)
     tally.add(LaneStarted("users", ("users",), 100, 100), now=0.0)
@@ -124,8 +124,8 @@ def test_the_live_table_shows_each_stream(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_live_table_loads_rich_with_the_first_rows() -> None:
     code = """
 import sys
-from lockstitch.cli.display import LiveTable
-from lockstitch.cli.tally import Tally
+from lockstitch.display.displays import LiveTable
+from lockstitch.display.tally import Tally
 from lockstitch.engine.events import LaneFinished, LaneStarted, Progress, Warned
 tally = Tally()
 display = LiveTable(tally)

@@ -12,8 +12,9 @@ import pytest
 
 from cli.conftest import Site
 from lockstitch.engine.events import Event, LaneFinished, LaneStarted, LoadCommitted, Progress, SchemaChanged
-from lockstitch.pipeline import load_pipeline, plan, run, verify
+from lockstitch.pipeline_file import load_pipeline
 from lockstitch.testing.heap_bucket import DumpTable, write_dump
+from lockstitch.verbs import plan, run, verify
 
 PIPELINE = """
 [source]

@@ -18,7 +18,7 @@ HEAVY = {"pyarrow", "duckdb", "datafusion", "boto3", "obstore", "rich", "msgspec
 
 
 def test_neither_the_command_line_nor_a_pipelines_reader_import_anything_heavy() -> None:
-    code = "import sys, lockstitch.cli, lockstitch.pipeline; print('\\n'.join(sys.modules))"
+    code = "import sys, lockstitch.cli, lockstitch.pipeline_file, lockstitch.verbs; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & HEAVY
 
@@ -86,7 +86,7 @@ def test_a_bug_of_ours_keeps_its_traceback_and_says_so(
     def broken(_: Path) -> None:
         raise ZeroDivisionError("one by none")
 
-    monkeypatch.setattr("lockstitch.pipeline.load_pipeline", broken)
+    monkeypatch.setattr("lockstitch.pipeline_file.load_pipeline", broken)
     assert main(["run", "x.toml"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("Traceback (most recent call last):")

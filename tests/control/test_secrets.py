@@ -26,8 +26,8 @@ from lockstitch.control.keyring import make_key, read_keys
 from lockstitch.control.messages import Assignment
 from lockstitch.control.notifications.settings import Smtp
 from lockstitch.control.server import Settings, open_server
-from lockstitch.pipeline import Pipeline
 from lockstitch.testing.postgres_server import PostgresDatabase
+from lockstitch.verbs import PipelineSettings
 
 #: None is part of another, or of anything else.
 SECRETS = {
@@ -258,7 +258,7 @@ def test_no_repr_shows_a_secret(tmp_path: Path):
         Settings(tmp_path, f"postgresql://someone:{secret}@host/database"),
         Place(tmp_path, f"postgresql://someone:{secret}@host/database"),
         Assignment(kind="check", home="", destination_type="postgres", destination_properties={"password": secret}),
-        Pipeline("c", "s", "postgres", {"password": secret}, "postgres", {"password": secret}),
+        PipelineSettings("c", "s", "postgres", {"password": secret}, "postgres", {"password": secret}),
         Smtp("host", 25, "tls", "a@example.com", "someone", secret),
         *(server, server.store, server.store.engine, server.keyring, server.custody, row),
         *(vars(server), vars(server.keyring)),

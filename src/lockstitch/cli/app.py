@@ -11,8 +11,8 @@ import click
 from lockstitch import __version__
 from lockstitch.cli import demo, inspect, operate, run, server, state, verify
 from lockstitch.cli.errors import report, warn
-from lockstitch.cli.logs import warnings_told
 from lockstitch.core.errors import SettingsError
+from lockstitch.display.logs import warnings_told
 
 
 class InOrder(click.Group):

@@ -1,16 +1,12 @@
-"""How an error looks, for people and for machines, and the exit code that goes with it."""
+"""How an error leaves a command, for people and for machines, and the exit code that goes with it."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from lockstitch.cli.output import json_text
-from lockstitch.core.errors import EXIT_CODES, LockstitchError, verdict_of
-
-_OUR_BUG = "this is a bug in lockstitch, not in your settings"
-_BUG_HINT = "please report it with the lines above"
+from lockstitch.core.errors import EXIT_CODES, verdict_of
+from lockstitch.display.errors import document, message_and_hint, traceback_of
+from lockstitch.display.text import json_text
 
 
 def report(error: BaseException, *, as_json: bool, where: str = "") -> int:
@@ -20,8 +16,8 @@ def report(error: BaseException, *, as_json: bool, where: str = "") -> int:
         click.echo(json_text({"error": document(error, traceback=verdict == "bug")}), err=True)
         return EXIT_CODES[verdict]
     if verdict == "bug":
-        click.echo(_traceback(error), err=True, nl=False)
-    message, hint = _message(error)
+        click.echo(traceback_of(error), err=True, nl=False)
+    message, hint = message_and_hint(error)
     click.echo(f"error: {where}{message}", err=True)
     if hint:
         click.echo(f"hint: {hint}", err=True)
@@ -31,23 +27,3 @@ def report(error: BaseException, *, as_json: bool, where: str = "") -> int:
 def warn(text: str, *, as_json: bool) -> None:
     """Tell on stderr what a user should know though nothing failed."""
     click.echo(json_text({"warning": text}) if as_json else f"warning: {text}", err=True)
-
-
-def document(error: BaseException, *, traceback: bool = False) -> dict[str, Any]:
-    """Return the error as machines get it: verdict, message, hint, and for a bug its traceback."""
-    message, hint = _message(error)
-    told = {"verdict": verdict_of(error), "message": message, "hint": hint}
-    return {**told, "traceback": _traceback(error)} if traceback else told
-
-
-def _message(error: BaseException) -> tuple[str, str | None]:
-    if verdict_of(error) == "bug":
-        return f"{_OUR_BUG}: {type(error).__name__}: {error}", _BUG_HINT
-    assert isinstance(error, LockstitchError)
-    return error.message, error.hint
-
-
-def _traceback(error: BaseException) -> str:
-    import traceback
-
-    return "".join(traceback.format_exception(error))

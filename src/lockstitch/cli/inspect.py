@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockstitch.cli.errors import document, report
-from lockstitch.cli.output import count, json_option, json_text, pipeline_argument, size
+from lockstitch.cli.errors import report
+from lockstitch.cli.output import json_option, pipeline_argument
 from lockstitch.core.errors import EXIT_CODES, verdict_of
+from lockstitch.display.errors import document
+from lockstitch.display.text import count, json_text, size
 
 if TYPE_CHECKING:
     from lockstitch.core.model import Field, Selection, Stream
@@ -29,9 +31,10 @@ def check(pipeline_path: Path, as_json: bool) -> int:
     Example:
       lockstitch check pipeline.toml
     """
-    from lockstitch import pipeline as verbs
+    from lockstitch import verbs
+    from lockstitch.pipeline_file import load_pipeline
 
-    ends = verbs.check(verbs.load_pipeline(pipeline_path))
+    ends = verbs.check(load_pipeline(pipeline_path))
     if as_json:
         told = {
             end.kind: {"type": end.type, "ok": end.error is None, "error": end.error and document(end.error)}
@@ -58,9 +61,10 @@ def discover(pipeline_path: Path, as_json: bool) -> None:
       lockstitch discover pipeline.toml
       lockstitch discover pipeline.toml --json
     """
-    from lockstitch import pipeline as verbs
+    from lockstitch import verbs
+    from lockstitch.pipeline_file import load_pipeline
 
-    pipeline = verbs.load_pipeline(pipeline_path)
+    pipeline = load_pipeline(pipeline_path)
     streams = verbs.discover(pipeline)
     if as_json:
         told = [{**asdict(stream), "selected": _wanted(stream, pipeline.selection)} for stream in streams]
@@ -102,9 +106,10 @@ def plan(pipeline_path: Path, as_json: bool) -> None:
     Example:
       lockstitch plan pipeline.toml
     """
-    from lockstitch import pipeline as verbs
+    from lockstitch import verbs
+    from lockstitch.pipeline_file import load_pipeline
 
-    forecast = verbs.plan(verbs.load_pipeline(pipeline_path))
+    forecast = verbs.plan(load_pipeline(pipeline_path))
     if as_json:
         click.echo(json_text({"command": "plan", **asdict(forecast)}))
         return

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockstitch.cli.output import count, json_option, json_text, size
+from lockstitch.cli.output import json_option
 from lockstitch.cli.server import database_option, home_option
+from lockstitch.display.text import count, json_text, size
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
 
-from lockstitch.cli.display import Style, display_for
-from lockstitch.cli.errors import document, report
-from lockstitch.cli.logs import warnings_told
-from lockstitch.cli.output import columns, count, json_option, json_text, pipeline_argument
+from lockstitch.cli.errors import report
+from lockstitch.cli.output import json_option, pipeline_argument
 from lockstitch.cli.stopping import Stop, stop_on_signals
-from lockstitch.cli.tally import Tally, table_rows
 from lockstitch.core.errors import EXIT_CODES
-from lockstitch.engine.events import Event, Warned
+from lockstitch.display.displays import Style, display_for, watched
+from lockstitch.display.errors import document
+from lockstitch.display.summary import summary
+from lockstitch.display.tally import Tally, table_rows
+from lockstitch.display.text import json_text
 
 if TYPE_CHECKING:
     from lockstitch.engine.run import RunResult
-    from lockstitch.pipeline import Pipeline
+    from lockstitch.verbs import PipelineSettings
 
 
 @click.command
@@ -44,7 +44,7 @@ def run(pipeline_path: Path, style: Style, as_json: bool) -> int:
       lockstitch run pipeline.toml
       lockstitch run pipeline.toml --json --progress json 2> events.jsonl
     """
-    from lockstitch.pipeline import load_pipeline
+    from lockstitch.pipeline_file import load_pipeline
 
     pipeline = load_pipeline(pipeline_path)
     tally = Tally()
@@ -52,7 +52,7 @@ def run(pipeline_path: Path, style: Style, as_json: bool) -> int:
     if as_json:
         click.echo(json_text(_document(pipeline, result, tally, stop)))
     else:
-        click.echo(_summary(pipeline.schema, result, tally, stop))
+        click.echo(summary(pipeline.schema, result, tally, stop.signal.name if stop.signal is not None else None))
     for lane in result.lanes:
         if lane.error is not None:
             report(lane.error, as_json=as_json, where=f"{lane.lane}: ")
@@ -61,52 +61,16 @@ def run(pipeline_path: Path, style: Style, as_json: bool) -> int:
     return EXIT_CODES[result.verdict] if result.verdict else 0
 
 
-def _watched(pipeline: Pipeline, style: Style, tally: Tally, *, as_json: bool) -> tuple[RunResult, Stop]:
+def _watched(pipeline: PipelineSettings, style: Style, tally: Tally, *, as_json: bool) -> tuple[RunResult, Stop]:
     """Run while showing events; they come from several threads."""
-    from lockstitch import pipeline as verbs
+    from lockstitch import verbs
 
     display = display_for(style, tally, as_json=as_json)
-    lock = threading.Lock()
-
-    def show(event: Event) -> None:
-        with lock:
-            tally.add(event)
-            display.show(event)
-
-    with stop_on_signals(display.close) as stop, warnings_told(lambda text: show(Warned(text))):
-        try:
-            return verbs.run(pipeline, events=show, stop=stop.flag), stop
-        finally:
-            display.close()
+    with stop_on_signals(display.close) as stop, watched(display, tally) as events:
+        return verbs.run(pipeline, events=events, stop=stop.flag), stop
 
 
-def _summary(schema: str, result: RunResult, tally: Tally, stop: Stop) -> str:
-    lines: list[str] = []
-    rows = table_rows(tally.tables)
-    if rows:
-        lines.append(columns(list(rows[0]), [list(row.values()) for row in rows]))
-        lines.append("")
-    kept = [f"{count(number, 'row')} {kind}" for kind, number in _set_aside(tally) if number]
-    if kept:
-        lines.append(f"{' and '.join(kept)}: table {schema}._sdc_rejected holds the originals and the reasons")
-    took = f"{monotonic() - tally.began:.1f} s"
-    read = sum(lane.rows for lane in result.lanes)
-    if stop.signal is not None:
-        done = count(tally.loads, "load") if tally.loads else "no load"
-        lines.append(f"stopped by {stop.signal.name}: {done} committed; the next run goes on from there ({took})")
-    elif not tally.loads and result.verdict is None:
-        lines.append(f"nothing new ({took})")
-    else:
-        lines.append(f"{count(read, 'row')} read, {count(tally.loads, 'load')} committed ({took})")
-    return "\n".join(lines)
-
-
-def _set_aside(tally: Tally) -> list[tuple[str, int]]:
-    rows = tally.tables.values()
-    return [("rejected", sum(row.rejected for row in rows)), ("adjusted", sum(row.adjusted for row in rows))]
-
-
-def _document(pipeline: Pipeline, result: RunResult, tally: Tally, stop: Stop) -> dict[str, object]:
+def _document(pipeline: PipelineSettings, result: RunResult, tally: Tally, stop: Stop) -> dict[str, object]:
     return {
         "command": "run",
         "verdict": result.verdict or "ok",

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockstitch.cli.output import Command, json_option, json_text
+from lockstitch.cli.output import Command, json_option
+from lockstitch.display.text import json_text
 
 if TYPE_CHECKING:
     from lockstitch.control.server import Settings

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import click
 
-from lockstitch.cli.output import json_option, json_text, pipeline_argument
+from lockstitch.cli.output import json_option, pipeline_argument
 from lockstitch.core.errors import SettingsError
+from lockstitch.display.text import json_text
 
 
 @click.command
@@ -25,9 +26,10 @@ def reset(stream: str, pipeline_path: Path, as_json: bool) -> None:
     Example:
       lockstitch reset users pipeline.toml
     """
-    from lockstitch import pipeline as verbs
+    from lockstitch import verbs
+    from lockstitch.pipeline_file import load_pipeline
 
-    lane = verbs.reset(verbs.load_pipeline(pipeline_path), stream)
+    lane = verbs.reset(load_pipeline(pipeline_path), stream)
     if as_json:
         click.echo(json_text({"command": "reset", "lane": lane.name, "streams": lane.streams}))
         return
@@ -55,9 +57,10 @@ def adopt(pipeline_path: Path, state_path: Path, as_json: bool) -> None:
     Example:
       lockstitch adopt pipeline.toml --state state.json
     """
-    from lockstitch import pipeline as verbs
+    from lockstitch import verbs
+    from lockstitch.pipeline_file import load_pipeline
 
-    pipeline = verbs.load_pipeline(pipeline_path)
+    pipeline = load_pipeline(pipeline_path)
     marks = verbs.adopt(pipeline, _state(state_path))
     if as_json:
         lanes = [{"lane": lane, "cursor": mark.cursor} for lane, mark in marks.items()]

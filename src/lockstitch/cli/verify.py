@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockstitch.cli.output import columns, json_option, json_text, pipeline_argument
+from lockstitch.cli.output import json_option, pipeline_argument
 from lockstitch.core.errors import EXIT_CODES
+from lockstitch.display.text import columns, json_text
 
 if TYPE_CHECKING:
     from lockstitch.engine.verify import TableVerdict
@@ -34,9 +35,10 @@ def verify(pipeline_path: Path, as_json: bool) -> int:
     Example:
       lockstitch verify pipeline.toml
     """
-    from lockstitch import pipeline as verbs
+    from lockstitch import verbs
+    from lockstitch.pipeline_file import load_pipeline
 
-    verdicts = verbs.verify(verbs.load_pipeline(pipeline_path))
+    verdicts = verbs.verify(load_pipeline(pipeline_path))
     holds = all(verdict.holds for verdict in verdicts)
     if as_json:
         told = [{**asdict(verdict), "holds": verdict.holds} for verdict in verdicts]

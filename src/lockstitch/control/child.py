@@ -1,4 +1,4 @@
-"""The child process of one job: knows the engine by the verbs of `pipeline`, and the worker by a pipe.
+"""The child process of one job: knows the engine by its `verbs`, and the worker by a pipe.
 
 It never opens the control store. It ends when its worker does: the pipe's other end is gone then.
 """
@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lockstitch import pipeline
+from lockstitch import verbs
 from lockstitch.control import messages, outgoing
 from lockstitch.control.messages import Assignment, Committed, Discovered, Done, Ended, Logged, NotLoaded, Phase
 from lockstitch.core.errors import LockstitchError, Verdict, verdict_of
@@ -103,7 +103,7 @@ class Job:
     # --- checks ----------------------------------------------------------------------------------------------------
 
     def _check(self) -> Verdict | None:
-        wanted = pipeline.check_source if self._assignment.source_type else pipeline.check_destination
+        wanted = verbs.check_source if self._assignment.source_type else verbs.check_destination
         phase: Phase = "tap" if self._assignment.source_type else "target"
         error = self._confine() or wanted(self._pipeline())
         self._tell(Ended(phase, _text(error) if error is not None else None))
@@ -113,7 +113,7 @@ class Job:
 
     def _discover(self) -> Verdict | None:
         try:
-            streams = pipeline.discover(self._pipeline())
+            streams = verbs.discover(self._pipeline())
         except Exception as error:
             self._log("tap", "CRITICAL", _text(error))
             self._tell(Ended("discovery", _text(error)))
@@ -137,7 +137,7 @@ class Job:
             return verdict
         self._log("main", "INFO", f"Replicating {'all' if wanted is None else len(wanted)} selected streams.")
         try:
-            result = pipeline.run(self._pipeline(), events=self._take_event, stop=self._stop)
+            result = verbs.run(self._pipeline(), events=self._take_event, stop=self._stop)
         except Exception as error:
             self._conclude([(error, tuple(wanted or ()))])
             return self._verdict(error)
@@ -183,10 +183,10 @@ class Job:
             case _:
                 pass
 
-    def _pipeline(self) -> pipeline.Pipeline:
+    def _pipeline(self) -> verbs.PipelineSettings:
         one = self._assignment
         properties: tuple[dict[str, Json], ...] = (dict(one.source_properties), dict(one.destination_properties))
-        return pipeline.Pipeline(
+        return verbs.PipelineSettings(
             connection=one.connection,
             schema=one.schema,
             source_type=one.source_type or "",

@@ -121,10 +121,23 @@ class Destination(Protocol):
         ...
 
     def read_back(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the table's rows, in no particular order."""
+        """Yield the table's rows, in no particular order; without a row an empty batch, so that columns are known."""
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Queryable(Protocol):
+    """A destination that answers questions in its own SQL."""
+
+    def query(self, schema: str, sql: str) -> Iterator[pa.RecordBatch]:
+        """Yield the answer to one statement; without a row an empty batch, so that the columns are known.
+
+        A table that is named without a schema is that of `schema`. Whatever would change something is refused, and
+        what is wrong with the statement is a user error.
+        """
+        ...
 
 
 class Writer(Protocol):

@@ -183,7 +183,8 @@ def _bucket(home: Path, name: str) -> str:
 
 def _verify(show: Show, name: str) -> bool:
     """Do what `lockstitch verify` does: read the bucket again and compare."""
-    from lockstitch.pipeline import load_pipeline, verify
+    from lockstitch.pipeline_file import load_pipeline
+    from lockstitch.verbs import verify
 
     path = show.home / f"{name}.toml"
     known = _mark_id(show.home / "server", show.sources[name])

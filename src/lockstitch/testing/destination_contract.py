@@ -18,6 +18,7 @@ from lockstitch.testing.contract.changes import ChangesContract
 from lockstitch.testing.contract.generations import GenerationsContract
 from lockstitch.testing.contract.marks import MarksContract
 from lockstitch.testing.contract.neighbours import GrantsContract, NeighboursContract
+from lockstitch.testing.contract.reading import ReadingContract
 from lockstitch.testing.contract.shop import Database, Shop
 from lockstitch.testing.contract.steps import StepsContract
 from lockstitch.testing.contract.subtables import SubtablesContract
@@ -33,6 +34,7 @@ class DestinationContract(
     SubtablesContract,
     ChangesContract,
     ValuesContract,
+    ReadingContract,
     NeighboursContract,
 ):
     """All promises of a destination, on an empty database each."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import duckdb
 
-from lockstitch.core.errors import Superseded
+from lockstitch.core.errors import SettingsError, Superseded
 from lockstitch.core.model import Capabilities, LedgerRow, Load, Mark, Table
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.duckdb import catalog
@@ -45,7 +45,9 @@ class DuckDB:
         self._memory_limit = memory_limit
 
     @contextmanager
-    def _file(self, settings: Mapping[str, int | str] = _ANY_LOAD) -> Generator[duckdb.DuckDBPyConnection]:
+    def _file(
+        self, settings: Mapping[str, int | str] = _ANY_LOAD, mode: Literal["", " (read_only)"] = ""
+    ) -> Generator[duckdb.DuckDBPyConnection]:
         config: dict[str, str | bool | int | float | list[str]] = {
             "preserve_insertion_order": "false",
             "temp_directory": f"{self.path}.tmp",
@@ -58,7 +60,7 @@ class DuckDB:
             try:
                 # Under a name of its own: DuckDB would call the database like the file, and take it for a schema.
                 path = str(self.path).replace("'", "''")
-                db.execute(f"attach '{path}' as {_DATABASE}")
+                db.execute(f"attach '{path}' as {_DATABASE}{mode}")
                 db.execute(f"use {_DATABASE}")
                 yield db
             finally:
@@ -134,11 +136,33 @@ class DuckDB:
 
     def read_back(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         chosen = "*" if columns is None else ", ".join(quoted(name) for name in columns)
-        with self._file() as db:
-            yield from db.sql(f"select {chosen} from {quoted(self.schema, table)}").to_arrow_reader(65_536)
+        with self._file(_ANY_LOAD, " (read_only)") as db:
+            yield from _answer(db, f"select {chosen} from {quoted(self.schema, table)}")
+
+    def query(self, schema: str, sql: str) -> Iterator[pa.RecordBatch]:
+        """Yield the answer to a statement that only reads. Nobody else has the file meanwhile."""
+        with self._file({"preserve_insertion_order": "true"}, " (read_only)") as db:
+            db.execute("set python_enable_replacements = false")  # a name in the SQL is never a variable of ours
+            db.execute(f"use {quoted(_DATABASE, schema)}")
+            try:
+                yield from _answer(db, sql)
+            except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+                raise SettingsError(
+                    f"DuckDB cannot answer the query: {error}", hint="correct the SQL; it can read, and change nothing"
+                ) from error
 
     def close(self) -> None:
         return
+
+
+def _answer(db: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
+    from lockstitch.toolkit.answers import batches_of
+
+    db.execute("set TimeZone = 'UTC'")
+    relation = cast("duckdb.DuckDBPyRelation | None", db.sql(sql))  # whatever its stub says
+    if relation is None:
+        raise SettingsError("the statement has no answer", hint="write one that selects rows")
+    yield from batches_of(relation.to_arrow_reader(65_536))
 
 
 def _told(mark: Mark | None) -> str:

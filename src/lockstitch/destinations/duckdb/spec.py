@@ -14,6 +14,7 @@ TITLE = "DuckDB"
 EXTRA: str | None = None
 CREDENTIALS: frozenset[str] = frozenset()
 PATHS = {"path": ""}
+DEFAULTS = {"path": "{folder}/{name}.duckdb"}
 
 
 class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

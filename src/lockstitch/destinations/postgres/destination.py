@@ -120,6 +120,13 @@ class Postgres:
         with self._session() as session:
             yield from read_rows(session, Relation(self._schema, table), columns)
 
+    def query(self, schema: str, sql: str) -> Iterator[pa.RecordBatch]:
+        """Yield the answer to a statement, in a transaction that can only read."""
+        from lockstitch.destinations.postgres.reading import query_rows
+
+        with self._session() as session:
+            yield from query_rows(session, schema, sql)
+
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()

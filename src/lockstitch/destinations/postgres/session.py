@@ -93,10 +93,12 @@ class Session:
             raise
 
     def stream(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of one statement as they come."""
+        """Yield the rows of one statement as they come; without a row an empty batch."""
+        from lockstitch.toolkit.answers import batches_of
+
         with self._statement() as statement:
             statement.set_sql_query(sql)
-            yield from _answer(statement)
+            yield from batches_of(_answer(statement))
 
     def commit(self) -> None:
         """Make the transaction durable. Where the answer is lost it may have been made all the same."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import click
 
-from lockstitch.cli.errors import document
-from lockstitch.cli.output import clock, count, json_text, size
-from lockstitch.cli.tally import StreamTally, Tally
+from lockstitch.display.errors import document
+from lockstitch.display.logs import warnings_told
+from lockstitch.display.tally import StreamTally, Tally
+from lockstitch.display.text import clock, count, json_text, size
 from lockstitch.engine.events import (
     Event,
     LaneFinished,
@@ -54,6 +58,31 @@ def display_for(style: Style, tally: Tally, *, as_json: bool) -> Display:
             return JsonLines()
         case _:
             return Silent()
+
+
+@contextmanager
+def watched(
+    display: Display, tally: Tally, *, also: Callable[[Event], None] | None = None
+) -> Generator[Callable[[Event], None]]:
+    """Yield what adds a run's events up and shows them, one by one; they may come from several threads.
+
+    What connectors log is shown among them, unless nothing is shown at all. `also` gets each event, too. The display
+    is closed at the end.
+    """
+    lock = threading.Lock()
+
+    def show(event: Event) -> None:
+        with lock:
+            tally.add(event)
+            display.show(event)
+            if also is not None:
+                also(event)
+
+    with nullcontext() if isinstance(display, Silent) else warnings_told(lambda text: show(Warned(text))):
+        try:
+            yield show
+        finally:
+            display.close()
 
 
 class Silent:
@@ -174,13 +203,20 @@ class LiveTable:
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for heading in ("stream", "rows", "rows/s", "read", "files left", "time left"):
+        for heading in HEADINGS:
             table.add_column(heading, justify="left" if heading == "stream" else "right")
         now = monotonic()
         for stream in list(self._tally.streams.values()):
-            cells = [stream.stream, f"{stream.rows:,}", *_rates(stream, now)]
-            table.add_row(*map(Text, cells))
+            table.add_row(*map(Text, live_cells(stream, now)))
         return table
+
+
+HEADINGS = ("stream", "rows", "rows/s", "read", "files left", "time left")
+
+
+def live_cells(stream: StreamTally, now: float) -> list[str]:
+    """Return what there is to say of a stream below each of the headings."""
+    return [stream.stream, f"{stream.rows:,}", *_rates(stream, now)]
 
 
 def _rates(stream: StreamTally, now: float) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from lockstitch.core.model import LedgerRow
-from lockstitch.engine.events import Event, LaneFinished, LaneStarted, LoadCommitted, Progress
+from lockstitch.engine.events import Event, LaneFinished, LaneStarted, LoadCommitted, Progress, Warned
 
 _COUNTS = ("read", "inserted", "updated", "superseded", "rejected", "adjusted")
 
@@ -53,6 +53,7 @@ class Tally:
     streams: dict[str, StreamTally] = field(default_factory=dict[str, StreamTally])
     tables: dict[str, LedgerRow] = field(default_factory=dict[str, LedgerRow])
     loads: int = 0
+    warnings: list[str] = field(default_factory=list[str])
 
     def add(self, event: Event, now: float | None = None) -> None:
         """Take one event in."""
@@ -69,6 +70,8 @@ class Tally:
             case LaneFinished():
                 lane = self._lane(event.lane, at)
                 lane.finished, lane.failed = at, event.error is not None
+            case Warned():
+                self.warnings.append(event.text)
             case _:
                 pass
 
@@ -90,4 +93,9 @@ def _sum(total: LedgerRow, row: LedgerRow) -> LedgerRow:
 
 def table_rows(tables: dict[str, LedgerRow]) -> list[dict[str, str | int]]:
     """Return a run's account of each table under stable names, in the order of the tables' names."""
-    return [{"table": name, **{count: getattr(tables[name], count) for count in _COUNTS}} for name in sorted(tables)]
+    return [{"table": name, **counts_of(tables[name])} for name in sorted(tables)]
+
+
+def counts_of(row: LedgerRow) -> dict[str, int]:
+    """Return what is counted of a table's rows, by stable names."""
+    return {count: getattr(row, count) for count in _COUNTS}

@@ -1,0 +1,1 @@
+"""Lockstitch in a program or a notebook: what `import lockstitch` offers."""
