@@ -39,9 +39,13 @@ class Extracted:
 
 
 def _range(column: pa.Array) -> tuple[Any, Any]:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+            # Nanoseconds would come as pandas' own type where pandas is installed, and load it.
+            column = column.cast(pa.timestamp("us", column.type.tz))
         found = pc.min_max(column)
         return _in_utc(found["min"].as_py()), _in_utc(found["max"].as_py())
     except (NotImplementedError, OverflowError, LookupError, ValueError):

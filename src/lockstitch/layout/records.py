@@ -20,6 +20,9 @@ def record_text(rows: pa.RecordBatch, index: int, limit: int) -> str:
 
 def _value(one: pa.Array) -> Any:
     """Return the only value of an array, as JSON has it."""
+    if "[ns" in str(one.type):
+        # PyArrow would give nanoseconds in pandas' own types where pandas is installed, and load it.
+        return _inexpressible(one)
     try:
         return _json(one.to_pylist()[0])
     except (UnicodeDecodeError, ValueError, OverflowError):
@@ -47,8 +50,24 @@ def _inexpressible(one: pa.Array) -> Any:
         elements = one.flatten()
         return [_value(elements.slice(at, 1)) for at in range(len(elements))]
     if pa.types.is_temporal(kind):
-        return str(one.view(pa.int32() if kind.bit_width == 32 else pa.int64())[0])
+        return _moment(one)
     return _json(one.cast(pa.binary()).to_pylist()[0])
+
+
+def _moment(one: pa.Array) -> Any:
+    """Return a time or a span that is one of whole microseconds, else its ticks."""
+    try:
+        return _json(one.cast(_in_microseconds(one.type)).to_pylist()[0])
+    except (ValueError, OverflowError):
+        return str(one.view(pa.int32() if one.type.bit_width == 32 else pa.int64())[0])
+
+
+def _in_microseconds(kind: pa.DataType) -> pa.DataType:
+    if kind == pa.time64("ns"):
+        return pa.time64("us")
+    if kind == pa.duration("ns"):
+        return pa.duration("us")
+    return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) and kind.unit == "ns" else kind
 
 
 def _json(value: Any) -> Any:
