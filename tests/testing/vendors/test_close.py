@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +12,9 @@ from tests.testing.vendors.plain_http import Answer, ask, basic
 
 from lockstitch.testing.vendors.close import CloseServer
 from lockstitch.testing.vendors.close_account import NOW, acceptance_account, acceptance_start, add_events, make_account
+from lockstitch.testing.vendors.close_changes import Restless
 from lockstitch.testing.vendors.close_data import parse_time, stamp
-from lockstitch.testing.vendors.faults import Burst429
+from lockstitch.testing.vendors.faults import Burst429, Failure, Meanwhile
 from lockstitch.testing.vendors.messages import Record
 
 KEY = "api_test.key"
@@ -66,6 +67,14 @@ def test_other_credentials_are_refused(close: CloseServer, headers: dict[str, st
 )
 def test_paths_end_with_a_slash_and_have_their_method(close: CloseServer, method: str, path: str, status: int) -> None:
     assert ask(method, f"{close.url}/api/v1{path}", headers=basic(KEY)).status == status
+
+
+@pytest.mark.parametrize("status", [400, 402, 403])
+def test_a_plan_can_lack_the_event_log(close: CloseServer, status: int) -> None:
+    close.faults.add(Failure(status=status, on="/event/", times=None))
+    answer = get(close, "/event/")
+    assert (answer.status, list(answer.json())) == (status, ["error"])
+    assert get(close, "/user/").status == 200
 
 
 # --- offset paging ----------------------------------------------------------------------------------------------------
@@ -146,18 +155,29 @@ def test_leads_are_found_by_a_search_with_a_cursor_and_only_the_fields_asked_for
     since = NOW - timedelta(days=20)
     body = search_body({"on_or_after": {"type": "fixed_utc", "value": since.isoformat()}}, _limit=30)
     body["_fields"] = {"lead": ["id", "date_updated"]}
-    found: list[Record] = []
-    for _ in range(20):
-        page = search(close, body).json()
-        found += page["data"]
-        if page["cursor"] is None:
-            break
-        body["cursor"] = page["cursor"]
+    answers = [search(close, body).json()]
+    while (cursor := answers[-1]["cursor"]) is not None:
+        answers.append(search(close, {**body, "cursor": cursor}).json())
+    found: list[Record] = [lead for answer in answers for lead in answer["data"]]
     expected = [lead for lead in close.data.leads.values() if parse_time(lead["date_updated"]) >= since]
     assert [lead["id"] for lead in by_id(found)] == [lead["id"] for lead in by_id(expected)]
     assert all(set(lead) == {"__object_type", "id", "date_updated"} for lead in found)
     times = [parse_time(lead["date_updated"]) for lead in found]
     assert times == sorted(times)
+    # A page whose answer was lost can be asked for again.
+    assert search(close, {**body, "cursor": answers[0]["cursor"]}).json()["data"] == answers[1]["data"]
+
+
+def test_leads_that_change_while_a_search_is_paged_are_not_missed(close: CloseServer) -> None:
+    body = search_body({}, _limit=100)
+    page = search(close, body).json()
+    found = [lead["id"] for lead in page["data"]]
+    close.data.update("leads", found[0], {"name": "new"})
+    close.data.delete("leads", found[1])
+    while page["cursor"] is not None:
+        page = search(close, {**body, "cursor": page["cursor"]}).json()
+        found += [lead["id"] for lead in page["data"]]
+    assert sorted(found) == sorted([*close.data.leads, found[1]])
 
 
 def test_a_search_names_only_ids_by_default_and_can_be_limited_and_negated(close: CloseServer) -> None:
@@ -214,6 +234,23 @@ def test_some_filters_of_activities_need_a_lead(close: CloseServer, name: str) -
     assert get(close, "/activity/", **{name: "Call"}).status == 400
     lead_id = next(one["lead_id"] for one in close.data.activities.values() if one["_type"] == "Call")
     assert get(close, "/activity/", lead_id=lead_id, **{name: "Call"}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/activity/", {"date_created__gt": "yesterday"}),
+        ("/activity/", {"_order_by": "-activity_at"}),  # only for one lead
+        ("/activity/", {"_order_by": "user_name"}),
+        ("/task/", {"_order_by": "text"}),
+        ("/event/", {"date_updated__gte": "yesterday"}),
+        ("/lead/", {"query": "sort:name"}),
+        ("/lead/", {"query": 'date_updated>="2026-99-99T00:00"'}),
+    ],
+)
+def test_what_cannot_be_filtered_or_sorted_by_is_refused(close: CloseServer, path: str, query: dict[str, str]) -> None:
+    add_events(close.data, 1)
+    assert get(close, path, **query).status == 400
 
 
 def test_activities_of_one_lead_can_be_chosen_by_type(close: CloseServer) -> None:
@@ -280,6 +317,7 @@ def test_a_cursor_leads_back_to_newer_events(close: CloseServer) -> None:
     first = get(close, "/event/").json()
     second = get(close, "/event/", _cursor=first["cursor_next"]).json()
     assert get(close, "/event/", _cursor=second["cursor_previous"]).json()["data"] == first["data"]
+    assert get(close, "/event/", _cursor=first["cursor_previous"]).json()["data"] == []
     assert get(close, "/event/", _cursor="nonsense").status == 400
 
 
@@ -367,6 +405,23 @@ def test_the_truth_of_leads_has_custom_fields_as_a_list(close: CloseServer) -> N
     assert [row["id"] for row in close.data.truth("leads")] == sorted(close.data.leads)
 
 
+def test_an_account_can_change_while_it_is_paged(close: CloseServer) -> None:
+    before = set(close.data.leads)
+    restless = Restless(close.data)
+    close.faults.add(Meanwhile(call=restless, on="/lead/", times=12))
+    found = {lead["id"] for lead in pages(close, "/lead/", _limit=20, query="sort:date_updated")}
+    assert restless.calls == 12
+    after, deleted = set(close.data.leads), close.data.deleted["leads"]
+    assert (len(after - before), len(before - after)) == (4, 3)
+    assert found <= before | after
+    assert after - found, "an offset over a list that changes loses rows: the fake is as hostile as the real one"
+    again = {lead["id"] for lead in pages(close, "/lead/")}
+    assert after <= found | again
+    assert (found | again) - after <= deleted
+    assert {"deleted", "created", "updated"} == {event["action"] for event in close.data.truth("event_log")}
+    assert len([one for one in close.data.activities if "_new" in one]) == 12
+
+
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
@@ -388,14 +443,19 @@ def test_a_429_comes_in_each_form_that_close_has_had(close: CloseServer, form: s
 
 
 def test_each_group_of_endpoints_has_its_own_limit_which_every_answer_tells(close: CloseServer) -> None:
-    close.rate_limit, close.rate_window = 2, 0.3
+    close.rate_limit, close.rate_window = 2, 60.0
     statuses = [get(close, path).status for path in ("/lead/", "/lead/", "/lead/", "/user/")]
     assert statuses == [200, 200, 429, 200]
-    assert get(close, "/user/").headers["RateLimit"].startswith("limit=2, remaining=0, reset=0.")
+    told, _, reset = get(close, "/lead/").headers["RateLimit"].partition(", reset=")
+    assert told == "limit=2, remaining=0"
+    assert 0 < float(reset) <= 60
+    assert get(close, "/user/").headers["RateLimit"].startswith("limit=2, remaining=0, reset=")
     close.rate_headers = "old"
     assert get(close, "/task/").headers["X-Rate-Limit-Remaining"] == "1"
-    for _ in itertools.takewhile(lambda _: get(close, "/lead/").status == 429, range(10_000)):
-        pass
+    close.rate_headers = "none"
+    assert not [name for name in get(close, "/task/").headers if "rate" in name.lower()]
+    close.rate_window = 0.05
+    time.sleep(0.05)
     assert get(close, "/lead/").status == 200
 
 

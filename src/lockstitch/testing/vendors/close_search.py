@@ -33,10 +33,11 @@ def find_by_words(leads: Iterable[Record], query: str) -> list[Record]:
         raise BadQueryError(f"not understood: {rest!r}")
     for word in _WORD.finditer(query):
         if word["sort"]:
+            _time_field(word["sort"].removeprefix("-"))
             order = word["sort"]
             continue
-        compare, limit = _COMPARE[word["how"]], parse_time(word["value"])
-        found = [lead for lead in found if compare(parse_time(lead[word["field"]]), limit)]
+        name, compare, limit = _time_field(word["field"]), _COMPARE[word["how"]], _time(word["value"])
+        found = [lead for lead in found if compare(parse_time(lead[name]), limit)]
     return in_order(found, order)
 
 
@@ -44,7 +45,7 @@ def find_by_filter(leads: Iterable[Record], body: Record) -> list[Record]:
     """Return the leads that match the body of `POST /data/search/`, in its order; by default newest update first."""
     test = _test(body["query"])
     orders = [
-        ("-" if one.get("direction") == "desc" else "") + str(one["field"]["field_name"])
+        ("-" if one.get("direction") == "desc" else "") + _time_field(one["field"]["field_name"])
         for one in body.get("sort", [])
     ]
     found = [lead for lead in leads if test(lead)]
@@ -55,7 +56,7 @@ def find_by_filter(leads: Iterable[Record], body: Record) -> list[Record]:
 
 def in_order(records: Sequence[Record], order: str) -> list[Record]:
     """Sort by a time, descending after a minus; what is equal is sorted by id."""
-    name = order.lstrip("-")
+    name = order.removeprefix("-")
     by_id = sorted(records, key=lambda record: str(record["id"]))
     return sorted(by_id, key=lambda record: parse_time(record[name]), reverse=order.startswith("-"))
 
@@ -75,10 +76,23 @@ def _test(query: Record) -> Test:
             raise BadQueryError(f"not a regular field of leads: {field}")
         if condition.get("type") != "moment_range":
             raise BadQueryError(f"not a moment_range: {condition}")
-        name = str(field["field_name"])
+        name = _time_field(str(field["field_name"]))
         first, end = _moment(condition.get("on_or_after")), _moment(condition.get("before"))
         return lambda lead: _within(parse_time(lead[name]), first, end) != negate
     raise BadQueryError(f"not understood: {query}")
+
+
+def _time_field(name: str) -> str:
+    if name not in {"date_created", "date_updated"}:
+        raise BadQueryError(f"not a time of leads: {name!r}")
+    return name
+
+
+def _time(text: str) -> datetime:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise BadQueryError(f"not a time: {text!r}") from error
 
 
 def _within(at: datetime, first: datetime | None, end: datetime | None) -> bool:
@@ -90,7 +104,7 @@ def _moment(value: Any) -> datetime | None:
     if value is None:
         return None
     if value.get("type") == "fixed_utc":
-        return parse_time(value["value"])
+        return _time(value["value"])
     if value.get("type") == "fixed_local_date":
         day = datetime.fromisoformat(value["value"]).replace(tzinfo=UTC)
         return day + timedelta(days=value.get("which") == "end")

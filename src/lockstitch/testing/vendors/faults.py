@@ -109,7 +109,7 @@ class LateAnswer(Fault):
 class SlowBody(Fault):
     """The answer trickles: a pause of some seconds after each so many bytes."""
 
-    piece: int = 1000
+    piece: int = 16_384
     pause: float = 0.01
 
     def meet(self, request: Request, answer: Answer, vendor: Vendor) -> Reply:
@@ -294,6 +294,7 @@ TRANSIENT: Mapping[str, Fault] = {
     "no byte of the body": CutBody(share=0.0, after=1),
     "last byte missing": CutBody(share=1.0, after=1),
     "chunks without an end": CutBody(how="chunked", after=1),
+    "gzip without its end": CutGzip(after=1),
     "HTML with 200, once": NotJson(after=1),
     "clock ahead": ClockSkew(),
     "clock behind": ClockSkew(by=-timedelta(minutes=10)),

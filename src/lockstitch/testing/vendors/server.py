@@ -22,16 +22,11 @@ from lockstitch.testing.vendors.messages import Clock, Reply, Request, json_repl
 #: Makes a 429 that names the seconds to wait, given the vendor's now.
 LimitForm = Callable[[float, datetime], Reply]
 
-#: The forms of a 429 that HTTP itself knows.
-STANDARD_FORMS: Mapping[str, LimitForm] = {
-    "seconds": lambda seconds, _: json_reply({"error": "too many requests"}, 429, {"Retry-After": f"{seconds:g}"}),
-    "date": lambda seconds, now: json_reply(
-        # A date has whole seconds: rounded up, so that whoever waits for it has waited long enough.
-        {"error": "too many requests"},
-        429,
-        {"Retry-After": http_date(now + timedelta(seconds=math.ceil(seconds) + 1))},
-    ),
-    "none": lambda _, __: Reply(429, b"too many requests", {"Content-Type": "text/plain"}),
+#: The forms of Retry-After that HTTP itself knows.
+RETRY_AFTER: Mapping[str, Callable[[float, datetime], str]] = {
+    "seconds": lambda seconds, _: f"{seconds:g}",
+    # A date has whole seconds: rounded up, so that whoever waits for it has waited long enough.
+    "date": lambda seconds, now: http_date(now + timedelta(seconds=math.ceil(seconds) + 1)),
 }
 
 
@@ -70,8 +65,14 @@ class VendorServer:
         return json_reply({"error": message}, status)
 
     def limited(self, form: str, seconds: float, now: datetime) -> Reply:
-        """Return a 429 in one of the vendor's own forms or of the standard ones."""
-        return {**STANDARD_FORMS, **self.limit_forms}[form](seconds, now)
+        """Return a 429 in one of the vendor's own forms, with Retry-After in seconds or as a date, or with no hint."""
+        if form in self.limit_forms:
+            return self.limit_forms[form](seconds, now)
+        if form == "none":
+            return Reply(429, b"too many requests", {"Content-Type": "text/plain"})
+        reply = self.failure(429, "too many requests")
+        reply.headers["Retry-After"] = RETRY_AFTER[form](seconds, now)
+        return reply
 
     def count(self, on: str = "", method: str | None = None) -> int:
         """Return how many requests went to paths that contain `on`."""
@@ -152,6 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
     server: _HttpServer  # pyright: ignore[reportIncompatibleVariableOverride] - it is made for no other
 
     def _do(self) -> None:
+        if "Transfer-Encoding" in self.headers:
+            raise NotImplementedError("this server reads only bodies of a given length")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         try:
