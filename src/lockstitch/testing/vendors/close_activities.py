@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from lockstitch.testing.vendors.close_data import stamp
+from lockstitch.testing.vendors.close_maker import Maker
 from lockstitch.testing.vendors.messages import Record
-
-if TYPE_CHECKING:
-    from lockstitch.testing.vendors.close_account import Maker
 
 
 def activity(maker: Maker, kind: str, at: datetime, lead_id: str, user: Record) -> Record:
@@ -36,7 +33,6 @@ def activity(maker: Maker, kind: str, at: datetime, lead_id: str, user: Record) 
 
 
 def _call(maker: Maker, at: datetime, user: Record) -> Record:
-    del at
     return {
         "direction": "outbound",
         "status": "completed",
@@ -118,7 +114,6 @@ def _email(maker: Maker, at: datetime, user: Record) -> Record:
 
 
 def _status_change(maker: Maker, at: datetime, user: Record) -> Record:
-    del maker, at, user
     return {
         "old_status_id": "stat_1",
         "old_status_label": "Potential",
@@ -143,7 +138,6 @@ def _opportunity_change(maker: Maker, at: datetime, user: Record) -> Record:
 
 
 def _task_completed(maker: Maker, at: datetime, user: Record) -> Record:
-    del at
     return {
         "task_id": "task_1",
         "task_text": maker.text(),

@@ -305,6 +305,7 @@ TRANSIENT: Mapping[str, Fault] = {
 LASTING: Mapping[str, Fault] = {
     "token expired": ExpiredToken(times=None, after=1),
     "forbidden": Failure(status=403, times=None, after=1),
+    "429 always": Burst429(times=None, after=1),
     "500 always": Failure(status=500, times=None, after=1),
     "HTML with 200 always": NotJson(times=None, after=1),
     "cut always": CutBody(times=None, after=1),

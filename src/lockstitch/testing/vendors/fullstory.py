@@ -145,6 +145,7 @@ class FullStoryServer(VendorServer):
     # --- C: Server API ------------------------------------------------------------------------------------------------
 
     def _server_api(self, request: Request) -> Reply:
+        """Answer a GET. Parameters that FullStory does not document, such as `updated_since`, change nothing."""
         match request.path.strip("/").split("/"):
             case ["v2", "users"]:
                 return self._page(request, "results", list(self.data.users.values()), default=10)

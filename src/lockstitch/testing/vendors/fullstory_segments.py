@@ -119,7 +119,7 @@ class SegmentExports:
         order, now = operation.request, operation.created
         if order["type"] == "TYPE_INDIVIDUAL":
             return [{"IndvId": int(user["id"]), "UserEmail": user["email"]} for user in self.data.users.values()]
-        start, end = (_bound(order["timeRange"].get(name)) for name in ("start", "end"))
+        start, end = (_bound(order["timeRange"][name]) for name in ("start", "end"))
         segment = order.get("segmentTimeRange")
         if segment is None:
             start = max(start, now - SEGMENT_RANGE) if start else now - SEGMENT_RANGE
@@ -139,22 +139,25 @@ def _checked(body: Any) -> Record:
     for name, values in allowed.items():
         if order.get(name) not in values:
             raise InvalidExport(f"{name} is {order.get(name)!r}")
-    if not isinstance(order.get("segmentId"), str) or not isinstance(order.get("timeRange"), dict):
+    if not isinstance(order.get("segmentId"), str) or "timeRange" not in order:
         raise InvalidExport("segmentId and timeRange are required")
     known = {"segmentId", "timeRange", "segmentTimeRange", "fields", "timezone", *allowed}
     if set(order) - known:
         raise InvalidExport(f"unknown: {sorted(set(order) - known)}")
     for name in ("timeRange", "segmentTimeRange"):
-        for bound in (order.get(name) or {}).values():
+        given = order.get(name, {"start": "", "end": ""})
+        if not isinstance(given, dict) or set(cast("Record", given)) != {"start", "end"}:
+            raise InvalidExport(f"{name} needs start and end")
+        for bound in cast("Record", given).values():
             _bound(bound)
     return order
 
 
-def _bound(text: str | None) -> datetime | None:
+def _bound(text: Any) -> datetime | None:
     """Return one end of a time range; an empty one is open."""
     try:
-        return parse_time(text) if text else None
-    except ValueError as error:
+        return None if text == "" else parse_time(text)
+    except (ValueError, AttributeError) as error:
         raise InvalidExport(f"not a time: {text!r}") from error
 
 
