@@ -146,8 +146,12 @@ def test_a_run_that_takes_too_long_is_stopped_and_told_as_terminated(server: Ser
 
 def test_a_worker_that_leaves_hands_its_run_over(server: Server, child: FakeChild, run: str):
     leaving = threading.Event()
-    child.end = until_asked
-    threading.Timer(0.1, leaving.set).start()
+
+    def leave(grace: Grace) -> Done:
+        leaving.set()
+        return until_asked(grace)
+
+    child.end = leave
     worker(server, leaving=leaving).run(run)
     row = run_row(server, run)
     assert (row.completion_time, row.worker, row.attempt) == (None, None, 2)

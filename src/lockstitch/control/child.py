@@ -5,24 +5,27 @@ It never opens the control store. It ends when its worker does: the pipe's other
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lockstitch import verbs
+from lockstitch.connectors import find_connector, hide
 from lockstitch.control import messages, outgoing
 from lockstitch.control.messages import Assignment, Committed, Discovered, Done, Ended, Logged, NotLoaded, Phase
 from lockstitch.core.errors import LockstitchError, Verdict, verdict_of
-from lockstitch.core.model import Json
+from lockstitch.core.model import Json, Stream
 from lockstitch.engine.events import (
     Event,
     LaneFinished,
     LaneStarted,
     LoadCommitted,
     SchemaChanged,
+    SourceDiscovered,
     Waiting,
     Warned,
 )
@@ -44,7 +47,25 @@ def main(pipe: Connection) -> None:
     os.environ[CONFINED] = "1"
     stop = threading.Event()
     threading.Thread(target=_obey, args=(pipe, stop), daemon=True).start()
-    Job(pipe, assignment, stop).carry_out()
+    job = Job(pipe, assignment, stop)
+    _hand_logs_to(job.note)
+    job.carry_out()
+
+
+def _hand_logs_to(note: Callable[[logging.LogRecord], None]) -> None:
+    """Hand what our packages log, requests of sources among it, to the job's log; here nobody else would see it."""
+    logger = logging.getLogger("lockstitch")
+    logger.setLevel(logging.INFO)
+    logger.handlers, logger.propagate = [_Noting(note)], False
+
+
+class _Noting(logging.Handler):
+    def __init__(self, note: Callable[[logging.LogRecord], None]) -> None:
+        super().__init__(logging.INFO)
+        self._note = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._note(record)
 
 
 def _obey(pipe: Connection, stop: threading.Event) -> None:
@@ -65,10 +86,13 @@ class Job:
         self._assignment = assignment
         self._stop = stop
         self._lock = threading.Lock()
+        self._secrets: frozenset[str] = frozenset()
         self._streams: dict[str, tuple[str, ...]] = {}
+        self._discovered = False
 
     def carry_out(self) -> None:
         try:
+            self._secrets = _secrets(self._assignment)
             verdict = self._check() if self._assignment.kind == "check" else self._run()
         except Exception as error:  # a bug of ours still has to be told to the worker
             self._log("main", "CRITICAL", _text(error))
@@ -88,6 +112,12 @@ class Job:
                 self._pipe.send_bytes(messages.encode(message))
         except (BrokenPipeError, OSError):
             os._exit(ORPHANED)
+
+    def note(self, record: logging.LogRecord) -> None:
+        """Take a line that a package of ours has logged into the job's log, without secrets."""
+        place = "target" if record.name.startswith("lockstitch.destinations.") else "tap"
+        level = "WARNING" if record.levelno >= logging.WARNING else "INFO"
+        self._log(place, level, hide(record.getMessage(), self._secrets))
 
     def _log(self, place: Any, level: Any, text: str) -> None:
         self._tell(Logged(place, level, _storable(text)))
@@ -115,14 +145,21 @@ class Job:
         try:
             streams = verbs.discover(self._pipeline())
         except Exception as error:
-            self._log("tap", "CRITICAL", _text(error))
-            self._tell(Ended("discovery", _text(error)))
-            self._log("main", "INFO", exit_line({"discovery": _text(error)}))
+            self._tell_undiscovered(error)
             return self._verdict(error)
+        self._tell_discovered(streams)
+        return None
+
+    def _tell_discovered(self, streams: Sequence[Stream]) -> None:
+        self._discovered = True
         self._log("main", "INFO", f"Discovery found {len(streams)} streams.")
         self._tell(Discovered(tuple(streams)))
         self._tell(Ended("discovery"))
-        return None
+
+    def _tell_undiscovered(self, error: BaseException) -> None:
+        self._log("tap", "CRITICAL", _text(error))
+        self._tell(Ended("discovery", _text(error)))
+        self._log("main", "INFO", exit_line({"discovery": _text(error)}))
 
     # --- runs ------------------------------------------------------------------------------------------------------
 
@@ -132,14 +169,13 @@ class Job:
         if refused is not None:
             self._conclude([(refused, tuple(wanted or ()))])
             return verdict_of(refused)
-        verdict = self._discover()
-        if verdict is not None:
-            return verdict
-        self._log("main", "INFO", f"Replicating {'all' if wanted is None else len(wanted)} selected streams.")
         try:
             result = verbs.run(self._pipeline(), events=self._take_event, stop=self._stop)
         except Exception as error:
-            self._conclude([(error, tuple(wanted or ()))])
+            if self._discovered or phase_of(error) != "tap":
+                self._conclude([(error, tuple(wanted or ()))])
+            else:
+                self._tell_undiscovered(error)
             return self._verdict(error)
         if result.stopped:
             self._log("main", "INFO", "Asked to stop: nothing more was read, and what had been read is loaded.")
@@ -164,6 +200,10 @@ class Job:
 
     def _take_event(self, event: Event) -> None:
         match event:
+            case SourceDiscovered(streams):
+                self._tell_discovered(streams)
+                wanted = self._assignment.selection
+                self._log("main", "INFO", f"Replicating {'all' if wanted is None else len(wanted)} selected streams.")
             case LaneStarted(lane, streams, files, _):
                 self._streams[lane] = streams
                 told = f", {files} files to read" if files is not None else ""
@@ -195,6 +235,16 @@ class Job:
             destination_properties=properties[1],
             selection=one.selection,
         )
+
+
+def _secrets(job: Assignment) -> frozenset[str]:
+    """Return what of the properties must not come into a log."""
+    found: frozenset[str] = frozenset()
+    if job.source_type:
+        found |= find_connector("source", job.source_type).secrets(job.source_properties)
+    if job.destination_type:
+        found |= find_connector("destination", job.destination_type).secrets(job.destination_properties)
+    return found
 
 
 def phase_of(error: BaseException) -> Phase:

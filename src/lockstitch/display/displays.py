@@ -23,6 +23,7 @@ from lockstitch.engine.events import (
     LoadCommitted,
     Progress,
     SchemaChanged,
+    SourceDiscovered,
     Waiting,
     Warned,
 )
@@ -99,10 +100,16 @@ class JsonLines:
     """One JSON object an event; `event` is its name, the other keys its fields."""
 
     def show(self, event: Event) -> None:
-        fields: dict[str, Any] = asdict(event) if not isinstance(event, LaneFinished) else {"lane": event.lane}
-        if isinstance(event, LaneFinished):
-            fields["error"] = event.error and document(event.error)
-        click.echo(json_text({"event": _event_name(event), **fields}), err=True)
+        click.echo(json_text({"event": _event_name(event), **self._fields(event)}), err=True)
+
+    def _fields(self, event: Event) -> dict[str, Any]:
+        match event:
+            case SourceDiscovered(streams):
+                return {"streams": [stream.name for stream in streams]}
+            case LaneFinished(lane, error):
+                return {"lane": lane, "error": error and document(error)}
+            case _:
+                return asdict(event)
 
     def close(self) -> None:
         pass
@@ -141,7 +148,7 @@ class PlainLines:
                 if event.error is None:
                     return [f"{event.lane}: done"] if event.lane in self._begun else []
                 return [f"{event.lane}: stopped by an error"]
-            case LaneStarted():
+            case SourceDiscovered() | LaneStarted():
                 return []
             case _:
                 return [remark(event)]
@@ -173,7 +180,7 @@ class LiveTable:
 
     def show(self, event: Event) -> None:
         match event:
-            case LaneStarted() | LoadCommitted() | LaneFinished():
+            case SourceDiscovered() | LaneStarted() | LoadCommitted() | LaneFinished():
                 pass
             case Progress():
                 self._start()

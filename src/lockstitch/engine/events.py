@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.model import LedgerRow, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDiscovered:
+    """What the source offers in this run, wanted or not."""
+
+    streams: tuple[Stream, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +96,4 @@ class LaneFinished:
     error: BaseException | None = None
 
 
-Event = LaneStarted | Progress | LoadCommitted | SchemaChanged | Warned | Waiting | LaneFinished
+Event = SourceDiscovered | LaneStarted | Progress | LoadCommitted | SchemaChanged | Warned | Waiting | LaneFinished

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lockstitch.core.errors import SettingsError
 from lockstitch.core.model import Plan, Selected, Selection, Stream, StreamChoice, StreamPlan
@@ -12,9 +12,21 @@ from lockstitch.core.rules import Rules
 from lockstitch.layout.names import canonical, fold, table_fault
 
 
-def make_plan(source: Source, destination: Destination, *, connection: str, schema: str, selection: Selection) -> Plan:
-    """Return the plan of the next run. Raises SettingsError for a stream or field that does not exist."""
+def make_plan(
+    source: Source,
+    destination: Destination,
+    *,
+    connection: str,
+    schema: str,
+    selection: Selection,
+    discovered: Callable[[Sequence[Stream]], None] = lambda _: None,
+) -> Plan:
+    """Return the plan of the next run; `discovered` is told what the source offers.
+
+    Raises SettingsError for a stream or field that does not exist.
+    """
     streams = source.discover()
+    discovered(streams)
     wanted = choose(streams, selection)
     plans = {one.stream.name: plan_stream(one, destination, source) for one in wanted}
     _refuse_shared_tables(plans, destination.rules)

@@ -29,6 +29,7 @@ from lockstitch.engine.events import (
     LaneFinished,
     LoadCommitted,
     SchemaChanged,
+    SourceDiscovered,
     Warned,
 )
 from lockstitch.engine.leftovers import sweep
@@ -101,7 +102,14 @@ def run_pipeline(
     One lane's error does not stop the others; it is in the result. `stop` ends reading; what was read up to the last
     checkpoint is committed.
     """
-    plan = make_plan(source, destination, connection=job.connection, schema=job.schema, selection=job.selection)
+    plan = make_plan(
+        source,
+        destination,
+        connection=job.connection,
+        schema=job.schema,
+        selection=job.selection,
+        discovered=lambda streams: events(SourceDiscovered(tuple(streams))),
+    )
     for warning in (*plan.warnings, *(text for one in plan.streams.values() for text in one.warnings)):
         events(Warned(warning))
     sweep(job.home)
