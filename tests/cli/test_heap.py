@@ -11,7 +11,15 @@ import pyarrow as pa
 import pytest
 
 from cli.conftest import Site
-from lockstitch.engine.events import Event, LaneFinished, LaneStarted, LoadCommitted, Progress, SchemaChanged
+from lockstitch.engine.events import (
+    Event,
+    LaneFinished,
+    LaneStarted,
+    LoadCommitted,
+    Progress,
+    SchemaChanged,
+    SourceDiscovered,
+)
 from lockstitch.pipeline_file import load_pipeline
 from lockstitch.testing.heap_bucket import DumpTable, write_dump
 from lockstitch.verbs import plan, run, verify
@@ -187,6 +195,13 @@ def test_the_commands_are_functions_too(heap: Site, monkeypatch: pytest.MonkeyPa
     result = run(pipeline, events=events.append)
     assert result.verdict is None
     assert {lane.lane: lane.rows for lane in result.lanes} == {"sessions": 300, "users": 100}
-    assert {type(event) for event in events} == {LaneStarted, Progress, SchemaChanged, LoadCommitted, LaneFinished}
+    assert {type(event) for event in events} == {
+        SourceDiscovered,
+        LaneStarted,
+        Progress,
+        SchemaChanged,
+        LoadCommitted,
+        LaneFinished,
+    }
     assert [one.reads for one in plan(pipeline).streams] == [False, False]
     assert all(verdict.holds for verdict in verify(pipeline))
