@@ -202,10 +202,18 @@ def _empty(key: Sequence[str]) -> Any:
 def _put(rows: Any, key: Sequence[str], batch: Batch) -> None:
     for row in batch.rows.to_pylist():
         if not key:
-            rows[repr(row)] += 1
+            rows[repr(_without_nulls(row))] += 1
             continue
         place = repr([row[name] for name in key])
-        rows[place] = None if batch.kind == "delete" else {name: repr(value) for name, value in row.items()}
+        told = _without_nulls(row)
+        rows[place] = None if batch.kind == "delete" else {name: repr(value) for name, value in told.items()}
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave out fields without a value: whether a batch carries such a field depends on the rows that it holds."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(below) for name, below in sorted(value.items()) if below is not None}
+    return [_without_nulls(below) for below in value] if isinstance(value, list) else value
 
 
 def _all(open_source: OpenSource) -> list[tuple[Lane, list[Message]]]:
@@ -234,7 +242,7 @@ def _rows(messages: Sequence[Message]) -> dict[str, list[tuple[str, str]]]:
     found: dict[str, list[tuple[str, str]]] = {}
     for message in messages:
         if isinstance(message, Batch):
-            rows = [(message.kind, repr(row)) for row in message.rows.to_pylist()]
+            rows = [(message.kind, repr(_without_nulls(row))) for row in message.rows.to_pylist()]
             found.setdefault(message.stream, []).extend(rows)
     return {stream: rows for stream, rows in found.items() if rows}
 

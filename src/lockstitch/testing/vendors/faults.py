@@ -336,7 +336,11 @@ def _with_records(body: bytes, change: Callable[[Record], Record]) -> bytes:
     if isinstance(value, list):
         value = [change(one) for one in cast("list[Any]", value)]
     else:
-        lists = [key for key, each in cast("Record", value).items() if isinstance(each, list)]
+        lists = [
+            key
+            for key, each in cast("Record", value).items()
+            if isinstance(each, list) and each and all(isinstance(one, dict) for one in cast("list[Any]", each))
+        ]
         value = {**value, lists[0]: [change(one) for one in value[lists[0]]]} if lists else change(value)
     text = json.dumps(value, ensure_ascii=False).encode()
     return gzip.compress(text) if packed else text

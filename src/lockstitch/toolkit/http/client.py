@@ -163,12 +163,17 @@ class Api:
                 trial.failed(f"{trial.place} answers with what is not the expected JSON: {error}", error)
 
     @contextmanager
-    def stream(self, method: str, url: str, headers: Mapping[str, str]) -> Generator[httpx2.Response]:
-        """Open an answer whose body is read piece by piece; nothing is repeated, and errors are the client's own."""
+    def stream(
+        self, method: str, url: str, params: Params | None = None, *, headers: Mapping[str, str]
+    ) -> Generator[httpx2.Response]:
+        """Open an answer whose body is read piece by piece; nothing is repeated, and errors are the client's own.
+
+        A whole address instead of a path is a signed one: it is asked without our credentials.
+        """
         if self.quota is not None:
             self.quota.take()
         sent = {**self.authorize(False), **headers} if "://" not in url else dict(headers)
-        with self._http().stream(method, url, headers=sent) as response:
+        with self._http().stream(method, url, params=dict(params) if params else None, headers=sent) as response:
             yield response
 
     def close(self) -> None:

@@ -1,0 +1,103 @@
+"""The account's settings and their versions: what has changed since the bookmark, each row once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from lockstitch.core.errors import SourceDataError
+from lockstitch.core.model import Batch, Checkpoint, Json, Message
+from lockstitch.sources.fullstory.api import Apis
+from lockstitch.sources.fullstory.cursor import SettingCursor, as_json, moment, read_cursor, stamp
+from lockstitch.sources.fullstory.shapes import KEY_OF_SETTINGS, Setting
+from lockstitch.toolkit.json_rows import JsonRows
+
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class _Record(msgspec.Struct):
+    metadata: dict[str, msgspec.Raw] | None = None
+    lastUpdated: str | None = None  # noqa: N815 - FullStory's name
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A setting as it stood from `changed` on; None where FullStory does not say."""
+
+    text: bytes
+    changed: datetime | None
+
+    @property
+    def digest(self) -> str:
+        return hashlib.blake2b(self.text, digest_size=8).hexdigest()
+
+
+class SettingReader:
+    """Reads one setting, or all its versions, from `start` on."""
+
+    def __init__(
+        self, apis: Apis, stream: str, setting: Setting, wants: Callable[[str], bool], start: datetime
+    ) -> None:
+        self._apis = apis
+        self._stream = stream
+        self._setting = setting
+        self._wants = wants
+        self._start = start
+
+    def read(self, cursor: Json) -> Iterator[Message]:
+        """Yield the rows that changed at the bookmark or later and were not delivered with it."""
+        before = read_cursor(cursor, SettingCursor) or SettingCursor()
+        bookmark = moment(before.lastUpdated) if before.lastUpdated is not None else self._start
+        rows = sorted(self._rows(stamp(bookmark)), key=lambda row: row.changed or _NEVER)
+        # Inclusive, as another change can have come at the very moment of the last one.
+        at_hand = [row for row in rows if row.changed is None or row.changed >= bookmark]
+        new = [row for row in at_hand if row.digest not in before.seen]
+        if not new:
+            yield Checkpoint(cursor)
+            return
+        found = JsonRows(self._setting.fields).batch([row.text for row in new])
+        yield Batch(self._stream, found.select([name for name in found.schema.names if self._wants(name)]))
+        latest = max((row.changed for row in at_hand if row.changed is not None), default=None)
+        seen = [row.digest for row in at_hand if row.changed in (None, latest)]
+        reached = before.lastUpdated if latest is None else stamp(latest)
+        yield Checkpoint(as_json(SettingCursor(reached, list(dict.fromkeys(seen)))))
+
+    def _rows(self, since: str) -> Iterator[_Row]:
+        for record in self._records(since):
+            row = self._row(bytes(record).strip())
+            if row is not None:
+                yield row
+
+    def _records(self, since: str) -> Iterator[msgspec.Raw]:
+        if not self._setting.has_versions:
+            found = self._apis.object(self._setting.path, updated_since=since)
+            yield from [] if found is None else [found]
+            return
+        token: str | None = None
+        while True:
+            page, token = self._apis.page(self._setting.path, "versions", token, updated_since=since)
+            yield from page
+            if token is None:
+                return
+
+    def _row(self, text: bytes) -> _Row | None:
+        """Put the key's fields, which are in the metadata, at the top too. None where nothing is set."""
+        try:
+            metadata = msgspec.json.decode(text, type=_Record).metadata or {}
+            # What the record itself has under these names comes later, and wins.
+            key = {name: metadata[name] for name in KEY_OF_SETTINGS if name in metadata}
+            head, body = msgspec.json.encode(key)[1:-1], text[1:-1].strip()
+            if not body:
+                return None
+            text = b"{%b}" % b",".join(part for part in (head, body) if part)
+            changed = msgspec.json.decode(text, type=_Record).lastUpdated
+            return _Row(text, moment(changed) if changed else None)
+        except ValueError as error:  # msgspec's own are such too
+            raise SourceDataError(
+                f"{self._stream}: FullStory's answer has a record that cannot be read: {error}",
+                hint=f"look at what GET {self._setting.path} answers; nothing of it was loaded",
+            ) from error
