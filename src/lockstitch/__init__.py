@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from lockstitch.library.dataset import Dataset, Rows
     from lockstitch.library.pipeline import Pipeline, load_pipeline, pipeline
     from lockstitch.library.result import Run
+    from lockstitch.library.streams import OwnStream, stream
 
 __all__ = [
     "AccessError",
     "Dataset",
     "LoadLimits",
     "LockstitchError",
+    "OwnStream",
     "Pipeline",
     "Rows",
     "Run",
@@ -41,17 +43,20 @@ __all__ = [
     "TransientError",
     "load_pipeline",
     "pipeline",
+    "stream",
 ]
 
 #: Where the names are that are not errors.
 _MODULES = {
     "Dataset": "library.dataset",
     "LoadLimits": "engine.limits",
+    "OwnStream": "library.streams",
     "Pipeline": "library.pipeline",
     "Rows": "library.dataset",
     "Run": "library.result",
     "load_pipeline": "library.pipeline",
     "pipeline": "library.pipeline",
+    "stream": "library.streams",
 }
 
 if not TYPE_CHECKING:  # a checker would take any name for one of ours

@@ -132,6 +132,12 @@ def _without_secrets(event: Event, secrets: frozenset[str]) -> Event:
     return event
 
 
+def validate(pipeline: PipelineSettings) -> None:
+    """Raise SettingsError for properties that a connector does not have or cannot take. Nothing is contacted."""
+    _source_end(pipeline)
+    _destination_end(pipeline)
+
+
 def discover(pipeline: PipelineSettings) -> Sequence[Stream]:
     """Return all streams of the source, wanted or not."""
     with _opened_source(pipeline, _source_end(pipeline)) as source:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from collections import OrderedDict
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -12,7 +18,7 @@ from hypothesis import strategies as st
 
 from lockstitch.layout.flatten import flatten
 from lockstitch.toolkit.exact import Exact
-from lockstitch.toolkit.values import batch_of, column_of
+from lockstitch.toolkit.values import UnknownValue, batch_of, column_of
 
 
 @pytest.mark.parametrize(
@@ -89,3 +95,93 @@ def _shown(value: Any) -> Any:
 def test_rows_without_fields_are_rows() -> None:
     assert batch_of([{}, {}], lambda _: True).num_rows == 2
     assert batch_of([{"a": 1}, {}], lambda name: name != "a").num_rows == 2
+
+
+class Color(Enum):
+    RED = "red"
+
+
+class Mixed(str, Enum):  # noqa: UP042 - as programs have them
+    RED = "red"
+
+
+class Word(StrEnum):
+    RED = "red"
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
+class Point(NamedTuple):
+    x: int
+    y: str
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "kind"),
+    [
+        (Decimal("1.10"), Decimal("1.10"), pa.decimal128(3, 2)),
+        (Decimal("NaN"), "NaN", pa.string()),
+        (date(2026, 1, 1), date(2026, 1, 1), pa.date32()),
+        (time(1, 2, 3, 4), time(1, 2, 3, 4), pa.time64("us")),
+        (time(1, 2, tzinfo=UTC), "01:02:00+00:00", pa.string()),
+        (timedelta(days=1, microseconds=1), timedelta(days=1, microseconds=1), pa.duration("us")),
+        (NOON.astimezone(timezone(timedelta(hours=5))), NOON, pa.timestamp("us", "UTC")),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001", pa.string()),
+        ((1, 2), [1, 2], pa.list_(pa.int64())),
+        (Point(1, "b"), {"x": 1, "y": "b"}, pa.struct([("x", pa.int64()), ("y", pa.string())])),
+        (OrderedDict(a=1), {"a": 1}, pa.struct([("a", pa.int64())])),
+        (bytearray(b"a"), b"a", pa.binary()),
+        (memoryview(b"a"), b"a", pa.binary()),
+        (Color.RED, "red", pa.string()),
+        (Mixed.RED, "red", pa.string()),
+        (Word.RED, "red", pa.string()),
+        (Number.ONE, 1, pa.int64()),
+        (np.int8(-1), -1, pa.int64()),
+        (np.uint64(2**64 - 1), Decimal(2**64 - 1), pa.decimal128(20, 0)),
+        (np.float64(0.1), 0.1, pa.float64()),
+        (np.bool_(True), True, pa.bool_()),
+        (np.str_("a"), "a", pa.string()),
+        (np.datetime64("2026-01-01T12:00:00.000000000"), NOON, pa.timestamp("us", "UTC")),
+        (np.datetime64("NaT"), None, pa.null()),
+        (np.timedelta64(1, "s"), timedelta(seconds=1), pa.duration("us")),
+        (np.array([1, 2]), [1, 2], pa.list_(pa.int64())),
+        (np.array([["2026-01-01"]], "M8[D]"), [[NOON.replace(hour=0)]], pa.list_(pa.list_(pa.timestamp("us", "UTC")))),
+        (pd.Timestamp("2026-01-01T12:00:00Z"), NOON, pa.timestamp("us", "UTC")),
+        (pd.Timedelta(seconds=1), timedelta(seconds=1), pa.duration("us")),
+        (pd.NaT, None, pa.null()),
+        (pd.NA, None, pa.null()),
+    ],
+)
+def test_what_programs_hold_comes_as_what_it_is(value: Any, expected: Any, kind: pa.DataType) -> None:
+    column = column_of([value])
+    column.validate(full=True)
+    assert column.type == kind
+    assert column.to_pylist() == [expected]
+    assert column_of([[value], None]).to_pylist() == [[expected], None]
+    assert batch_of([{"a": {"b": value}}, {"a": {}}], lambda _: True)["a"].to_pylist()[0] == {"b": expected}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1j,
+        {1},
+        object(),
+        {1: 2},
+        np.datetime64("2026-01-01T00:00:00.000000001"),
+        np.datetime64("12026-01-01"),
+        np.longdouble(1),
+        np.complex128(1),
+        pd.Timestamp("2026-01-01T00:00:00.000000001"),
+        pd.Timedelta(1, "ns"),
+    ],
+)
+def test_what_has_no_type_or_would_lose_something_is_refused_with_its_place(value: Any) -> None:
+    with pytest.raises(UnknownValue) as refused:
+        batch_of([{"a": {"b": [None, value]}}], lambda _: True)
+    assert refused.value.place.startswith("a.b")

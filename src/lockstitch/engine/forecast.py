@@ -20,7 +20,7 @@ from lockstitch.core.model import (
 )
 from lockstitch.core.protocols import Destination, Source
 from lockstitch.core.rules import Rules
-from lockstitch.engine.plan import make_plan
+from lockstitch.engine.plan import adds_rows, make_plan
 from lockstitch.engine.run import Job
 from lockstitch.layout.names import SEPARATOR, canonical, column_fault, fold
 
@@ -150,7 +150,7 @@ def _reservations(plan: Plan, rules: Rules) -> Iterable[str]:
             fault = column_fault(canonical(wanted.name, rules.column_name), rules, wanted.name)
             if fault is not None:
                 yield f"{name}: field {wanted.name} will not land: {fault}"
-    keyless = [name for name, one in plan.streams.items() if not one.key]
+    keyless = [name for name, one in plan.streams.items() if adds_rows(one)]
     if keyless:
         yield f"{_listed(keyless)}: no key, so rows are only ever added, also where the source sends one again"
     incremental = [name for name, one in plan.streams.items() if one.selected.method == "INCREMENTAL"]

@@ -35,9 +35,14 @@ def make_plan(
         f"{lane.name}: the source may repeat rows after a failure, and {name} has no key: rows can land twice"
         for lane in lanes
         for name in lane.streams
-        if lane.replay == "repeats" and name in plans and not plans[name].key
+        if lane.replay == "repeats" and name in plans and adds_rows(plans[name])
     ]
     return Plan(connection, schema, lanes, plans, tuple(warnings))
+
+
+def adds_rows(plan: StreamPlan) -> bool:
+    """Tell whether rows are added to those that are there: without a key, and not by versions that replace them."""
+    return not plan.key and plan.selected.method != "FULL_TABLE"
 
 
 def choose(streams: Sequence[Stream], selection: Selection) -> list[Selected]:

@@ -10,21 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstitch import verbs
-from lockstitch.connectors import find_connector, parse_properties
+from lockstitch.connectors import find_connector
 from lockstitch.core.errors import SettingsError, verdict_of
 from lockstitch.core.model import Json, Lane, Selection, Stream
 from lockstitch.engine.limits import LoadLimits
 from lockstitch.library.dataset import Dataset
+from lockstitch.library.own_source import own_source
 from lockstitch.library.progress import Progress, following
 from lockstitch.library.properties import gather
 from lockstitch.library.result import Run
+from lockstitch.library.streams import OwnStream
 from lockstitch.pipeline_file import connection_id, schema_name, selection_of
 from lockstitch.pipeline_file import load_pipeline as read_pipeline
 
 if TYPE_CHECKING:
+    from lockstitch.core.protocols import Source
     from lockstitch.engine.events import Event
     from lockstitch.engine.forecast import Forecast
     from lockstitch.engine.verify import TableVerdict
+
+#: What the source of a program's own streams is called.
+OWN = "python"
 
 #: Streams as a program chooses them: "*" for all, names, or by name "*", a list of fields, or a table as in a file.
 Streams = str | Sequence[str] | Mapping[str, object]
@@ -33,7 +39,7 @@ Streams = str | Sequence[str] | Mapping[str, object]
 def pipeline(  # noqa: PLR0913 - each is a setting, given by its name
     name: str,
     *,
-    source: str,
+    source: str | OwnStream | Sequence[OwnStream],
     properties: Mapping[str, Json] | None = None,
     destination: str = "duckdb",
     destination_properties: Mapping[str, Json] | None = None,
@@ -47,34 +53,47 @@ def pipeline(  # noqa: PLR0913 - each is a setting, given by its name
         lockstitch.pipeline("heap", source="platform.heap", properties={"bucket_url": "file:///data/heap"}).run()
 
     `name` is the pipeline's own: its settings and its progress belong to it. `source` and `destination` are types, as
-    `lockstitch.connectors.known_types` lists them; DuckDB without a path is `<name>.duckdb` in the working directory.
-    `dataset` is the schema of the tables, called like the pipeline if left out. A property that is not given is looked
-    for in the environment (LOCKSTITCH_HEAP__SOURCE__BUCKET_URL), then in `.lockstitch/secrets.toml`; docs/library.md
-    has the order. `streams` are "*" for all, or names, or a mapping of names to "*" or lists of fields. `limits` say
-    when a load is cut. `id` names the progress in the destination, where it is not to be made of the names.
+    `lockstitch.connectors.known_types` lists them; a source may also be a `lockstitch.stream` of your own, or several.
+    DuckDB without a path is `<name>.duckdb` in the working directory. `dataset` is the schema of the tables, called
+    like the pipeline if left out. A property that is not given is looked for in the environment
+    (LOCKSTITCH_HEAP__SOURCE__BUCKET_URL), then in `.lockstitch/secrets.toml`; docs/library.md has the order. `streams`
+    are "*" for all, or names, or a mapping of names to "*" or lists of fields. `limits` say when a load is cut. `id`
+    names the progress in the destination, where it is not to be made of the names.
 
     Raises SettingsError, which says where it looked.
     """
     schema = schema_name(dataset or name)
-    connector = find_connector("source", source)
-    found = gather(connector, name, properties or {})
-    end = find_connector("destination", destination)
-    end_found = gather(end, name, destination_properties or {})
+    source_type = source if isinstance(source, str) else OWN
+    found = gather(name, find_connector("source", source), properties or {}) if isinstance(source, str) else None
+    end_found = gather(name, find_connector("destination", destination), destination_properties or {})
     settings = verbs.PipelineSettings(
-        connection=id or _connection(source, schema_name(name), schema),
+        connection=id or _connection(source_type, schema_name(name), schema),
         schema=schema,
-        source_type=source,
-        source_properties=found.values,
+        source_type=source_type,
+        source_properties=found.values if found else {},
         destination_type=destination,
         destination_properties=end_found.values,
         selection=_selection(streams),
         limits=limits or LoadLimits(),
+        own_source=None if isinstance(source, str) else _own_source(source, properties),
     )
-    made = Pipeline(name, settings, {"source": found.looked, "destination": end_found.looked})
+    made = Pipeline(name, settings, {"source": found.looked if found else "", "destination": end_found.looked})
     with made._looked_told():
-        parse_properties(connector, settings.source_properties)
-        parse_properties(end, settings.destination_properties)
+        verbs.validate(settings)
     return made
+
+
+def _own_source(source: OwnStream | Sequence[OwnStream], properties: object) -> Callable[[], Source]:
+    if properties:
+        raise SettingsError(
+            "properties are given, and the source is the program's own",
+            hint="let the streams' functions read their settings themselves",
+        )
+    streams = [source] if isinstance(source, OwnStream) else list(source)
+    for one in streams:
+        if not isinstance(one, OwnStream):  # pyright: ignore[reportUnnecessaryIsInstance] - a program may be untyped
+            raise SettingsError(f"source holds {one!r}, which is no stream", hint="write @lockstitch.stream before it")
+    return own_source(streams)
 
 
 def load_pipeline(path: str | os.PathLike[str]) -> Pipeline:

@@ -27,7 +27,7 @@ class Gathered:
     looked: str
 
 
-def gather(connector: Connector, pipeline: str, given: Mapping[str, Json]) -> Gathered:
+def gather(pipeline: str, connector: Connector, given: Mapping[str, Json]) -> Gathered:
     """Return each property's value from the first place that has one.
 
     The places are the arguments, the environment, the secrets files and what the connector says itself; in each, what

@@ -1,0 +1,130 @@
+"""A page of a program's own stream, whatever it is, to Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import msgspec
+import pyarrow as pa
+
+from lockstitch.core.errors import LockstitchError, SourceDataError
+from lockstitch.toolkit.json_rows import JsonRows
+from lockstitch.toolkit.values import UnknownValue, batch_of
+
+#: Rows that come one by one wait until there are so many of them, or so many bytes.
+_ROWS = 10_000
+_BYTES = 16 * 2**20
+#: So many rows of unknown size make the first batch.
+_FIRST = 100
+
+
+class Pages:
+    """Turns what a stream's function gives into batches of bounded size, in its order."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+        self._waiting: list[Mapping[str, Any]] = []
+        self._enough = _FIRST
+        self._json = JsonRows()
+
+    def of(self, given: Any) -> Generator[pa.RecordBatch]:
+        """Yield the rows of all pages, or of the only one. Closes a generator, however this ends."""
+        if not isinstance(given, Iterator) or hasattr(given, "__arrow_c_stream__"):
+            yield from self._page(given)
+        else:
+            pages = cast("Iterator[Any]", given)
+            try:
+                for page in pages:
+                    yield from self._page(page)
+            finally:
+                if hasattr(pages, "close"):
+                    cast("Any", pages).close()
+        yield from self._flush()
+
+    def _page(self, page: Any) -> Iterator[pa.RecordBatch]:
+        if page is None:
+            return
+        if isinstance(page, Mapping):
+            self._waiting.append(cast("Mapping[str, Any]", page))
+            if len(self._waiting) >= self._enough:
+                yield from self._flush()
+        elif isinstance(page, list | tuple):
+            for each in cast("Sequence[Any]", page):
+                yield from self._page(each)
+        else:
+            yield from self._flush()
+            yield from self._whole(page)
+
+    def _flush(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows that wait; their size tells how many are to wait the next time."""
+        if not self._waiting:
+            return
+        rows, self._waiting = self._waiting, []
+        try:
+            batch = batch_of(rows, lambda _: True)
+        except UnknownValue as error:
+            raise SourceDataError(
+                f"stream {self._stream}, field {error.place}: {error}",
+                hint="turn it into text, a number, a date, bytes, a list or a dict first",
+            ) from error
+        self._enough = max(1, min(_ROWS, _BYTES * len(rows) // max(batch.nbytes, 1)))
+        yield batch
+
+    def _whole(self, page: Any) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a page that is more than one row by itself."""
+        if isinstance(page, bytes | bytearray | memoryview | str):
+            yield from self._of_json(page.encode() if isinstance(page, str) else bytes(page))
+        elif isinstance(page, pa.RecordBatch):
+            yield from self._in_slices(page)
+        elif hasattr(page, "__arrow_c_stream__"):
+            with pa.RecordBatchReader.from_stream(page) as reader:
+                for batch in reader:
+                    yield from self._in_slices(batch)
+        elif hasattr(page, "__arrow_c_array__"):
+            yield from self._in_slices(pa.record_batch(page))
+        else:
+            raise SourceDataError(
+                f"stream {self._stream} gave a page of the Python type {_type_name(page)}",
+                hint="give dicts, lists of them, JSON as bytes, or Arrow: a Table, a RecordBatch, a DataFrame",
+            )
+
+    def _in_slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        names: list[str] = batch.schema.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SourceDataError(
+                f"stream {self._stream}: a page has the column {twice[0]!r} twice", hint="give each column its own name"
+            )
+        rows = max(1, min(2**17, _BYTES * batch.num_rows // max(batch.nbytes, 1)))
+        for start in range(0, batch.num_rows, rows):
+            yield batch.slice(start, rows)
+
+    def _of_json(self, page: bytes) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a JSON page: one object, an array of objects, or an object a line."""
+        try:
+            for start in range(0, len(records := _records(page)), _ROWS):
+                yield self._json.batch(records[start : start + _ROWS])
+        except LockstitchError as error:
+            raise SourceDataError(f"stream {self._stream}: {error.message}", hint=error.hint) from error.__cause__
+
+
+def _records(page: bytes) -> Sequence[bytes | msgspec.Raw]:
+    text = page.strip()
+    if not text.startswith(b"["):
+        try:
+            msgspec.json.decode(text, type=msgspec.Raw)
+        except msgspec.DecodeError:
+            return [line for line in text.splitlines() if line.strip()]
+        return [text]
+    try:
+        return msgspec.json.decode(text, type=list[msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise SourceDataError(
+            f"a page is no JSON: {error}; it begins with {page[:200]!r}", hint="look at what the API answers"
+        ) from error
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
