@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 import httpx2
@@ -18,15 +19,15 @@ import msgspec
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError, SourceDataError, TransientError
 from lockstitch.toolkit.addresses import CONFINED, Allowed
 from lockstitch.toolkit.checked_http import CheckedTransport
-from lockstitch.toolkit.http.limits import allowance, clock_ahead, retry_after
+from lockstitch.toolkit.http.limits import allowance, retry_after, server_time
 from lockstitch.toolkit.http.quota import Quota
 
 _log = logging.getLogger(__name__)
+# It logs each address with its query, which may hold what must not be shown; we log without.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 T = TypeVar("T")
 Params = Mapping[str, str | int]
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,8 @@ class Api:
     most_bytes: int = 512 << 20
     user_agent: str = "lockstitch"
     sleep: Callable[[float], None] = time.sleep
-    #: Seconds that the server's clock is ahead of ours, by its last answer.
-    ahead: float = 0.0
+    #: When the last answer was given, by the server's own clock: never later than it was. None before the first.
+    told: datetime | None = None
     _client: httpx2.Client | None = None
 
     def get(self, path: str, params: Params | None = None, *, accept: frozenset[int] = frozenset()) -> Answer:
@@ -151,12 +152,15 @@ class Api:
         trial = _Trial(self, f"{method} {path}")
         while True:
             try:
-                answer = self._sent(request, renew=trial.renew)
+                answer = self._sent(request, renew=trial.is_to_renew())
                 if trial.is_final(answer, accept):
                     read(answer)
                     return answer
             except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
                 raise SettingsError(f"{trial.place}: {error}", hint="correct the address of the API") from error
+            except httpx2.LocalProtocolError as error:
+                # It may quote a header, and so the credentials.
+                trial.failed(f"{trial.place}: {type(error).__name__}", None)
             except httpx2.HTTPError as error:
                 trial.failed(f"{trial.place}: {str(error) or type(error).__name__}", error)
             except msgspec.DecodeError as error:
@@ -194,7 +198,7 @@ class Api:
     def _sent(self, request: _Request, *, renew: bool) -> Answer:
         if self.quota is not None:
             self.quota.take()
-        begun = time.monotonic()
+        begun, begun_at = time.monotonic(), datetime.now(UTC)
         content: dict[str, Any] = {} if request.body is None else {"json": request.body}
         with self._http().stream(
             request.method,
@@ -204,7 +208,7 @@ class Api:
             **content,
         ) as response:
             body = self._body(response, f"{request.method} {request.path}", begun)
-        self.ahead = clock_ahead(response.headers)
+        self.told = server_time(response.headers) or begun_at
         answer = Answer(f"{request.method} {request.path}", response.status_code, response.headers, body)
         took = time.monotonic() - begun
         _log.info("%s: %s, %s bytes in %.2f s", answer.place, answer.status, len(body), took)
@@ -213,7 +217,7 @@ class Api:
     def _body(self, response: httpx2.Response, place: str, begun: float) -> bytes:
         pieces: list[bytes] = []
         size = 0
-        for piece in response.iter_bytes(_CHUNK):
+        for piece in response.iter_bytes():
             pieces.append(piece)
             size += len(piece)
             if size > self.most_bytes:
@@ -239,19 +243,25 @@ class _Trial:
 
     api: Api
     place: str
-    renew: bool = False
+    renews: bool = False
+    renewed: bool = False
     failures: int = 0
     waited: float = 0.0
+
+    def is_to_renew(self) -> bool:
+        """Tell whether the next request needs new credentials: the first one after a 401, and no other."""
+        renews, self.renews = self.renews, False
+        return renews
 
     def is_final(self, answer: Answer, accept: frozenset[int]) -> bool:
         """Tell whether an answer is one to go on with; wait, or raise what it means, where it is not."""
         left = allowance(answer.headers)
         if left.remaining == 0 and left.reset is not None:
-            self._block(max(left.reset, 1.0))
+            self._block(min(max(left.reset, 1.0), self.api.patience.budget))
         if answer.status < 300 or answer.status in accept:
             return True
-        if answer.status == 401 and self.api.can_renew and not self.renew:
-            self.renew = True
+        if answer.status == 401 and self.api.can_renew and not self.renewed:
+            self.renews = self.renewed = True
             return False
         asked = retry_after(answer.headers)
         if answer.status == 429:

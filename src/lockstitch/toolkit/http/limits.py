@@ -1,7 +1,8 @@
 """What an answer says of how soon the next request may come.
 
 `Retry-After` in seconds or as a date (RFC 9110 section 10.2.3), the `RateLimit` header of the IETF's drafts in its
-single-line and three-header forms, and the `X-RateLimit-` and `X-Rate-Limit-` headers that came before them.
+forms (`remaining=0, reset=5`, `"burst";r=0;t=5`, three headers), and the `X-RateLimit-` and `X-Rate-Limit-` headers
+that came before them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from email.utils import parsedate_to_datetime
 
 #: A reset this large is a moment in Unix seconds, no number of seconds from now.
 _UNIX = 1_000_000_000.0
-#: Seconds by which clocks that agree may seem to differ.
-_SLOW = 5.0
 _PREFIXES = ("ratelimit", "x-ratelimit", "x-rate-limit")
 
 
@@ -30,7 +29,7 @@ class Allowance:
 def allowance(headers: Mapping[str, str]) -> Allowance:
     """Read the rate limit's headers; names in any case, as the mapping has them."""
     whole = dict(re.findall(r"(\w+)\s*=\s*([\d.]+)", headers.get("ratelimit", "")))
-    remaining, reset = _number(whole.get("remaining")), _number(whole.get("reset"))
+    remaining, reset = _number(whole.get("remaining", whole.get("r"))), _number(whole.get("reset", whole.get("t")))
     for prefix in _PREFIXES:
         remaining = _number(headers.get(f"{prefix}-remaining")) if remaining is None else remaining
         reset = _number(headers.get(f"{prefix}-reset")) if reset is None else reset
@@ -48,11 +47,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return allowance(headers).reset
 
 
-def clock_ahead(headers: Mapping[str, str]) -> float:
-    """Return the seconds that the server's clock is ahead of ours; 0 for what a slow answer may explain."""
-    told = _moment(headers.get("date", ""))
-    ahead = 0.0 if told is None else (told - datetime.now(UTC)).total_seconds()
-    return ahead if abs(ahead) > _SLOW else 0.0
+def server_time(headers: Mapping[str, str]) -> datetime | None:
+    """Return the server's time, cut to the second; None where the answer does not tell it."""
+    return _moment(headers.get("date", ""))
 
 
 def _seconds_until(date: str, headers: Mapping[str, str]) -> float | None:
@@ -62,7 +59,7 @@ def _seconds_until(date: str, headers: Mapping[str, str]) -> float | None:
 
 def _now(headers: Mapping[str, str]) -> datetime:
     """Return the time by the server's own clock, which may not be ours."""
-    return _moment(headers.get("date", "")) or datetime.now(UTC)
+    return server_time(headers) or datetime.now(UTC)
 
 
 def _moment(text: str) -> datetime | None:

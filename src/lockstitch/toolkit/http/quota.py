@@ -16,16 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FOLDER = "quotas"
-#: Two moments of the machine's monotonic clock, which all its processes share: the next free place, and the moment
-#: before which the vendor wants no request.
-_STATE = struct.Struct("<dd")
-#: Whatever a file says, nobody waits longer than this: the clock begins anew when the machine does.
+#: Three moments of the machine's monotonic clock, which all its processes share: the next free place, the moment before
+#: which the vendor wants no request, and when that was written.
+_STATE = struct.Struct("<ddd")
+#: However long a vendor asks to wait, nobody waits longer than this before he asks again, in seconds.
 _LONGEST = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `requests` in `seconds`; `burst` of them may go at once."""
+    """One request each `seconds` / `requests`; after a pause, up to `burst` of them at once.
+
+    So any `seconds` see less than `requests` + `burst` of them: choose both so that the vendor allows their sum.
+    """
 
     requests: float
     seconds: float
@@ -49,8 +52,8 @@ class Quota:
 
     def take(self) -> float:
         """Wait until a request may go; return how many seconds that took."""
-        now = time.monotonic()
-        with _Locked(self._path, now) as state:
+        with _Locked(self._path) as state:
+            now = state.now
             # The next place may have passed while nobody wanted it: so many of them as a burst are still there.
             place = max(state.next_place, now - self._rate.gap * (self._rate.burst - 1), state.blocked_until)
             state.next_place = place + self._rate.gap
@@ -61,29 +64,30 @@ class Quota:
 
     def block(self, seconds: float) -> None:
         """Let nobody send a request for so long: the vendor has asked for it."""
-        now = time.monotonic()
-        with _Locked(self._path, now) as state:
-            state.blocked_until = max(state.blocked_until, now + min(seconds, _LONGEST))
+        with _Locked(self._path) as state:
+            state.blocked_until = max(state.blocked_until, state.now + min(seconds, _LONGEST))
 
 
 class _Locked:
-    """The two moments of a file, read under its lock and written back at the end."""
+    """The moments of a file, read under its lock and written back at the end."""
 
-    def __init__(self, path: Path, now: float) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._now = now
-        self.next_place = self.blocked_until = 0.0
+        self.now = self.next_place = self.blocked_until = 0.0
 
     def __enter__(self) -> _Locked:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
-        written = os.pread(self._file, _STATE.size, 0)
-        if len(written) == _STATE.size:
-            moments = _STATE.unpack(written)
-            self.next_place, self.blocked_until = (one if one <= self._now + _LONGEST else 0.0 for one in moments)
+        self.now = time.monotonic()
+        state = os.pread(self._file, _STATE.size, 0)
+        if len(state) == _STATE.size:
+            next_place, blocked_until, written = _STATE.unpack(state)
+            # The clock begins anew with the machine: what was written later than now was written before that.
+            if written <= self.now:
+                self.next_place, self.blocked_until = next_place, blocked_until
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.pwrite(self._file, _STATE.pack(self.next_place, self.blocked_until), 0)
+        os.pwrite(self._file, _STATE.pack(self.next_place, self.blocked_until, self.now), 0)
         os.close(self._file)
