@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lockstitch.core.errors import AccessError, SourceDataError
-from lockstitch.toolkit.http.client import Answer, Api, Meaning, Params
+from lockstitch.toolkit.http.client import Answer, Api, Meaning, Params, Patience
 from lockstitch.toolkit.http.quota import Quota, Rate
 
-#: Requests that one key may send; Close counts by group of endpoints, which is never less.
-RATE = Rate(20, 1.0, burst=20)
+#: Requests that one key may send: 20 in any second. Close counts by group of endpoints, which is never less.
+RATE = Rate(15, 1.0, burst=5)
+PATIENCE = Patience()
 
 _PLAN = Meaning(
     AccessError,
@@ -39,9 +40,9 @@ class MaxSkip(Exception):
 
 
 class Page(msgspec.Struct):
-    """One page of a list. Records stay bytes until they become Arrow."""
+    """One page of a list. Records stay bytes until they become Arrow. An answer without `data` is none."""
 
-    data: list[msgspec.Raw] = []
+    data: list[msgspec.Raw]
     has_more: bool | None = None
     cursor_next: str | None = None
     cursor: str | None = None
@@ -59,6 +60,7 @@ class CloseApi:
             base_url.rstrip("/"),
             authorize=lambda _: {"Authorization": f"Basic {basic}"},
             quota=None if home is None else Quota(home, "close", api_key, RATE),
+            patience=PATIENCE,
             meanings=MEANINGS,
             asked_to_wait=_reset_in_body,
             user_agent=user_agent,
@@ -66,32 +68,35 @@ class CloseApi:
 
     def page(self, path: str, params: Params | None = None, body: Mapping[str, Any] | None = None) -> Page:
         """Return one page; `body` makes it a search. Raises MaxSkip where the list goes on beyond what can be read."""
+        answer, page = self._asked("GET" if body is None else "POST", path, params, body)
+        if page is not None:
+            return page
+        if b"max_skip = " in answer.body:
+            raise MaxSkip(answer.detail())
+        meaning = MEANINGS[400]
+        text = meaning.message.format(detail=answer.detail(), place=answer.place)
+        raise meaning.error(text, hint=meaning.hint)
+
+    def newest_events(self) -> Page | None:
+        """Return the newest page of the event log, or None where the organisation's plan has none (400)."""
+        return self._asked("GET", "/event/")[1]
+
+    def _asked(
+        self, method: str, path: str, params: Params | None = None, body: Mapping[str, Any] | None = None
+    ) -> tuple[Answer, Page | None]:
+        """Return the answer with its page; None for the page where Close answers 400."""
         pages: list[Page] = []
 
         def read(answer: Answer) -> None:
-            if answer.status == 200:
+            if answer.status != 400:
                 pages.append(_PAGE.decode(answer.body))
 
-        method = "GET" if body is None else "POST"
         answer = self._api.request(method, path, params, body=body, accept=frozenset({400}), read=read)
-        if answer.status == 400:
-            if b"max_skip = " in answer.body:
-                raise MaxSkip(answer.detail())
-            meaning = MEANINGS[400]
-            text = meaning.message.format(detail=answer.detail(), place=answer.place)
-            raise meaning.error(text, hint=meaning.hint)
-        return pages[-1]
-
-    def newest_events(self) -> Page | None:
-        """Return the newest page of the event log, or None where the organisation's plan has none."""
-        try:
-            return self.page("/event/")
-        except SourceDataError:
-            return None
+        return answer, pages[-1] if pages else None
 
     def now(self) -> datetime:
-        """Return the time by Close's clock, as its last answer told it."""
-        return datetime.now(UTC) + timedelta(seconds=self._api.ahead)
+        """Return the time by Close's clock, as its last answer told it: never later than it is."""
+        return self._api.told or datetime.now(UTC)
 
     def close(self) -> None:
         self._api.close()
@@ -118,29 +123,52 @@ class Stamp(msgspec.Struct, frozen=True):
     date_created: str | None = None
 
 
-stamp_of = msgspec.json.Decoder(Stamp).decode
+class _Id(msgspec.Struct):
+    id: str
 
 
-def walk(ask: Callable[[int], Page]) -> Iterator[list[tuple[Stamp, msgspec.Raw]]]:
-    """Yield the records of a list page by page, each state of a record once, however the list moves meanwhile.
+_STAMP = msgspec.json.Decoder(Stamp)
+_ID = msgspec.json.Decoder(_Id)
+
+
+def stamp_of(record: msgspec.Raw) -> Stamp:
+    """Return a record's stamp; dates that are no text count as none. Raises SourceDataError without an id."""
+    try:
+        return _STAMP.decode(record)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return Stamp(_ID.decode(record).id)
+    except msgspec.ValidationError as error:
+        raise SourceDataError(
+            f"Close sends a record that has no id ({error}); it begins with {bytes(record)[:200]!r}",
+            hint="look at what the API answers; nothing of this page was loaded",
+        ) from error
+
+
+Stamped = tuple[Stamp, msgspec.Raw]
+
+
+def walk(ask: Callable[[int], Page]) -> Iterator[tuple[list[Stamped], bool]]:
+    """Yield a list page by page, each state of a record once, and whether more pages come; however the list moves.
 
     `ask` returns the page from a place on. When records before it are deleted, or move to the end because they are
-    updated, all others move up, and the next page would begin too late. So pages overlap by a record, and where what
-    comes is unknown altogether, reading goes back until it meets what it knows.
+    updated, all others move up, and the next page would begin too late. So pages overlap by a record, and where a page
+    begins with an unknown one, reading goes back until it begins with one that it knows.
     """
     seen: set[Stamp] = set()
     skip, back = 0, 1
     while True:
         page = ask(skip)
         records = [(stamp_of(raw), raw) for raw in page.data]
-        fresh = [one for one in records if one[0] not in seen]
-        if skip and len(fresh) == len(records):
+        if skip and (not records or records[0][0] not in seen):
             skip, back = max(skip - back, 0), back * 2
             continue
         back = 1
+        fresh = [one for one in records if one[0] not in seen]
         seen.update(stamp for stamp, _ in fresh)
-        if fresh:
-            yield fresh
-        if not page.has_more or not records:
+        more = bool(page.has_more and records)
+        yield fresh, more
+        if not more:
             return
         skip += max(len(records) - 1, 1)

@@ -10,6 +10,7 @@ import msgspec
 
 from lockstitch.core.errors import SettingsError
 from lockstitch.core.model import Json
+from lockstitch.sources.closeio.shapes import STREAMS
 
 
 class Position(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -43,17 +44,32 @@ def read_cursor(cursor: Json, began: datetime) -> Cursor:
 
 
 def of_state(state: Mapping[str, Any], began: datetime) -> Cursor:
-    """Take over a state of tap-closeio; offsets are left out, as they hold for one query only."""
+    """Take over a state of tap-closeio; offsets are left out, as they hold for one query only. Raises SettingsError."""
+    bookmarks = state.get("bookmarks")
     streams: dict[str, Position] = {}
-    for name, bookmark in (state.get("bookmarks") or {}).items():
+    for name in STREAMS:
+        bookmark = bookmarks.get(name) if isinstance(bookmarks, dict) else None
         values = [bookmark.get(key) for key in ("date_updated", "date_created")] if isinstance(bookmark, dict) else []
-        text = next((value for value in values if isinstance(value, str)), None)
+        text = next((value for value in values if value), None)
         if text is not None:
-            streams[name] = Position(moment_of(text))
+            streams[name] = Position(_bookmarked(name, text))
     return Cursor(began, streams)
 
 
-def moment_of(text: str) -> datetime:
-    """Return a moment of Close's, which is UTC where it names no zone."""
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def _bookmarked(name: str, text: object) -> datetime:
+    moment = moment_of(text)
+    if moment is None:
+        raise SettingsError(
+            f"the state's bookmark of {name} is {text!r}, which is no moment",
+            hint='write it as tap-closeio does: {"bookmarks": {"leads": {"date_updated": "2026-01-31T12:00:00Z"}}}',
+        )
+    return moment
+
+
+def moment_of(value: object) -> datetime | None:
+    """Return a moment of Close's, which is UTC where it names no zone; None for what is none."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return moment if moment is None else moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

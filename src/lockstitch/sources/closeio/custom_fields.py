@@ -31,8 +31,8 @@ def is_custom(name: str) -> bool:
 
 
 def gathered(leads: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the leads with their custom fields as a list; one without any has an empty list."""
-    names = [name for name in leads.schema.names if is_custom(name)]
+    """Return the leads with their custom fields as a list by id; one without any has an empty list."""
+    names = sorted(name for name in leads.schema.names if is_custom(name))
     pieces = [piece for name in names for piece in _pieces(name, leads.column(name))]
     rest = leads.select([name for name in leads.schema.names if not is_custom(name) and name != "custom"])
     rows = pa.concat_arrays([piece.rows for piece in pieces]) if pieces else pa.array([], pa.int64())

@@ -6,27 +6,30 @@ Every function yields records page by page, or where a list is in order, with th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from lockstitch.core.errors import SourceDataError
-from lockstitch.sources.closeio.api import CloseApi, MaxSkip, Page, Stamp, stamp_of, walk
+from lockstitch.sources.closeio.api import CloseApi, MaxSkip, Page, Stamp, Stamped, stamp_of, walk
 from lockstitch.sources.closeio.cursor import Position, moment_of
 from lockstitch.sources.closeio.shapes import STREAMS
-from lockstitch.toolkit.http.client import Params
 
 _log = logging.getLogger(__name__)
 
-Records = list[tuple[Stamp, msgspec.Raw]]
+Records = list[Stamped]
+#: Tells when a record was made or updated; None where it does not say.
+Dated = Callable[[Stamp], datetime | None]
 
 #: The largest pages that Close gives.
-LEADS, ACTIVITIES, OTHERS, EVENTS = 200, 100, 1000, 50
-#: Days of activities, where so many are in a window that Close would not list them all.
-_WINDOWS = (1.0, 0.5, 0.25, 0.125)
+LEADS, ACTIVITIES, OTHERS = 200, 100, 1000
+#: Days of smaller windows of activities, for where Close does not list all of a larger one.
+_SMALLER = (1.0, 0.5, 0.25, 0.125)
+#: So long Close goes on changing an event, instead of logging another one.
+EVENTS_CHANGE = timedelta(minutes=5)
+#: Most ids that a position holds.
+_MOST_IDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,66 +43,125 @@ class Found:
 class Positions:
     """Moves a stream's position with what is read. What claims to be of the future does not move it."""
 
-    def __init__(self, position: Position, limit: datetime) -> None:
-        self.position = position
-        self._limit = limit
-        self._ids = set(position.ids)
+    def __init__(self, begun: Position, limit: datetime) -> None:
+        self.position = begun
+        self._begun = begun
+        self._begun_ids = frozenset(begun.ids)
+        self.limit = limit
 
-    def is_new(self, stamp: Stamp, at: datetime | None) -> bool:
-        """Tell whether a record is at or after the position, and was not delivered there."""
-        begun = self.position
-        return at is None or at > begun.at or (at == begun.at and stamp.id not in self._ids)
+    def new(self, records: Records, dated: Dated) -> Records:
+        """Return the records at or after the position where reading began, without those delivered there."""
+        return [one for one in records if self._is_new(one[0], dated(one[0]))]
 
-    def take(self, records: Records, dated: Callable[[Stamp], datetime | None]) -> Found:
+    def _is_new(self, stamp: Stamp, at: datetime | None) -> bool:
+        begun = self._begun
+        return at is None or at > begun.at or (at == begun.at and stamp.id not in self._begun_ids)
+
+    def take(self, records: Records, dated: Dated) -> Found:
         """Move on by records that come in order, and return those that are new."""
-        moments = [(stamp, dated(stamp)) for stamp, _ in records]
-        fresh = [one for one, (stamp, at) in zip(records, moments, strict=True) if self.is_new(stamp, at)]
-        self.position = self.after(moments)
-        self._ids = set(self.position.ids)
-        return Found(fresh, self.position)
+        self.position = self.after([stamp for stamp, _ in records], dated)
+        return Found(self.new(records, dated), self.position)
 
-    def after(self, moments: Sequence[tuple[Stamp, datetime | None]]) -> Position:
+    def after(self, stamps: Sequence[Stamp], dated: Dated) -> Position:
         """Return the position after these records, which may be in any order."""
-        known = [(stamp, at) for stamp, at in moments if at is not None and at <= self._limit]
+        known = [(stamp, at) for stamp in stamps if (at := dated(stamp)) is not None and at <= self.limit]
         last = max((at for _, at in known), default=self.position.at)
         if last < self.position.at:
             return self.position
         ids = {stamp.id for stamp, at in known if at == last}
         if last == self.position.at:
             ids |= set(self.position.ids)
-        return Position(last, sorted(ids))
+        # Many at one moment, as after an import, are read again rather than kept.
+        return Position(last, sorted(ids) if len(ids) <= _MOST_IDS else [])
 
 
 def updated(stamp: Stamp) -> datetime | None:
-    return None if stamp.date_updated is None else moment_of(stamp.date_updated)
+    return moment_of(stamp.date_updated)
 
 
-def read_list(api: CloseApi, path: str, begun: Position, limit: datetime, *, filters: bool = False) -> Iterator[Found]:
-    """Read a list that is always given as a whole, and keep what is new.
+def created(stamp: Stamp) -> datetime | None:
+    return moment_of(stamp.date_created)
 
-    With `filters`, Close is asked for what was updated since; where it does not know that, it gives everything.
+
+# --- lists that are given as a whole ----------------------------------------------------------------------------------
+
+
+def read_list(api: CloseApi, path: str, begun: Position, limit: datetime) -> Iterator[Found]:
+    """Read a list that is always given as a whole, and keep what is new."""
+    try:
+        yield from _kept(begun, limit, (page for page, _ in walk(lambda skip: _listed(api, path, {}, skip))))
+    except MaxSkip as error:
+        raise _too_long(path, error) from error
+
+
+def read_tasks(api: CloseApi, begun: Position, limit: datetime, *, all_types: bool) -> Iterator[Found]:
+    """Read tasks and keep what is new.
+
+    Close is asked for what was updated since; where it does not know that, it gives everything. Without `all_types` it
+    decides itself which types of tasks it lists (`lead` only, says its documentation).
     """
+    asked: dict[str, str] = {"date_updated__gte": _second(begun.at), "_order_by": "date_created"}
+    if all_types:
+        asked["_type"] = "all"
+    return _kept(begun, limit, _tasks(api, asked))
+
+
+def _tasks(api: CloseApi, asked: Mapping[str, str]) -> Iterator[Records]:
+    """Yield the pages of tasks in the order of their creation, so that a list too long can be asked for in pieces."""
+    since: Mapping[str, str] = {}
+    while True:
+        last: datetime | None = None
+        try:
+            for page, _ in walk(lambda skip, since=since: _listed(api, "/task/", {**asked, **since}, skip)):
+                yield page
+                last = max((at for stamp, _ in page if (at := created(stamp)) is not None), default=last)
+        except MaxSkip as error:
+            later = {} if last is None else {"date_created__gte": _second(last)}
+            if later == since:
+                raise _too_long("/task/", error) from error
+            since = later
+        else:
+            return
+
+
+def _listed(api: CloseApi, path: str, asked: Mapping[str, str], skip: int) -> Page:
+    return api.page(path, {**asked, "_limit": OTHERS, "_skip": skip})
+
+
+def _kept(begun: Position, limit: datetime, pages: Iterator[Records]) -> Iterator[Found]:
+    """Yield what is new of pages in any order; the position moves at their end."""
     positions = Positions(begun, limit)
-    since: Params = {"date_updated__gte": _second(begun.at)} if filters else {}
-    moments: list[tuple[Stamp, datetime | None]] = []
-    for page in walk(lambda skip: api.page(path, {**since, "_limit": OTHERS, "_skip": skip})):
-        dated = [(stamp, updated(stamp)) for stamp, _ in page]
-        moments += dated
-        yield Found([one for one, (stamp, at) in zip(page, dated, strict=True) if positions.is_new(stamp, at)])
-    yield Found([], positions.after(moments))
+    stamps: list[Stamp] = []
+    for page in pages:
+        stamps += [stamp for stamp, _ in page]
+        yield Found(positions.new(page, updated))
+    yield Found([], positions.after(stamps, updated))
+
+
+def _too_long(place: str, error: MaxSkip) -> SourceDataError:
+    return SourceDataError(
+        f"{place} has more records than Close lists: {error}",
+        hint="ask Close to raise the largest _skip for your organisation, or deselect the stream",
+    )
+
+
+# --- leads ------------------------------------------------------------------------------------------------------------
 
 
 def read_leads(api: CloseApi, begun: Position, limit: datetime) -> Iterator[Found]:
-    """Read leads in the order of their updates, by a query or, where Close ignores that, by its newer search."""
+    """Read leads in the order of their updates: by a query or, where Close ignores that, by its newer search.
+
+    The search has no largest offset, so it also serves where more leads share one minute than the query lists.
+    """
     positions = Positions(begun, limit)
     try:
         yield from _queried(api, positions)
-    except _Ignored:
-        _log.info("Close ignores the query for leads: searching for them instead")
+    except (_IgnoredError, MaxSkip) as error:
+        _log.info("leads cannot be read by the query (%s): searching for them instead", error)
         yield from _searched(api, positions)
 
 
-class _Ignored(Exception):
+class _IgnoredError(Exception):
     """The answer is not what the query asks for."""
 
 
@@ -112,21 +174,20 @@ def _queried(api: CloseApi, positions: Positions) -> Iterator[Found]:
     minute, seen, goes_on = _minute(positions.position.at), set[Stamp](), True
     while goes_on:
         goes_on = False
-        for page in walk(lambda skip, since=minute: _query(api, since, skip)):
-            dated = [(stamp, updated(stamp)) for stamp, _ in page]
-            if not _in_order(dated, minute):
-                raise _Ignored
+        for page, more in walk(lambda skip, since=minute: _query(api, since, skip)):
+            if not _in_order(page, minute):
+                raise _IgnoredError("it is ignored")
             yield positions.take([one for one in page if one[0] not in seen], updated)
-            last = _minute(max((at for _, at in dated if at is not None), default=minute))
-            at_last = {stamp for stamp, at in dated if at is not None and at >= last}
+            last = _minute(max((at for stamp, _ in page if (at := updated(stamp)) is not None), default=minute))
+            at_last = {stamp for stamp, _ in page if (at := updated(stamp)) is not None and at >= last}
             seen = at_last if last > minute else seen | at_last
-            if last > minute:
+            if more and last > minute:
                 minute, goes_on = last, True
                 break
 
 
 def _query(api: CloseApi, since: datetime, skip: int) -> Page:
-    query = f'date_updated>="{since:%Y-%m-%dT%H:%M}" sort:date_updated'
+    query = f'date_updated>="{since.isoformat()[:16]}" sort:date_updated'
     return api.page("/lead/", {"query": query, "_limit": LEADS, "_skip": skip})
 
 
@@ -134,25 +195,37 @@ def _minute(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)
 
 
-def _in_order(dated: Sequence[tuple[Stamp, datetime | None]], since: datetime) -> bool:
-    """Tell whether records are what the query asks for: by update, none from before."""
-    moments = [at for _, at in dated if at is not None]
+def _in_order(leads: Records, since: datetime) -> bool:
+    """Tell whether leads are what the query asks for: by update, none from before."""
+    moments = [at for stamp, _ in leads if (at := updated(stamp)) is not None]
     return all(at >= since for at in moments) and moments == sorted(moments)
 
 
 def _searched(api: CloseApi, positions: Positions) -> Iterator[Found]:
-    """Search for leads, page by page by a cursor; one search may end early, so the last finds nothing new."""
-    goes_on = True
-    while goes_on:
-        goes_on, cursor = False, None
+    """Search for leads, page by page by a cursor.
+
+    A search may end early, and its cursor be refused after a while; so it is repeated from where it came to, until it
+    finds nothing new.
+    """
+    seen: set[Stamp] = set()
+    finds = True
+    while finds:
+        finds, cursor = False, None
         body = _search(positions.position.at)
         while True:
-            page = api.page("/data/search/", body={**body, "cursor": cursor})
-            found = positions.take([(stamp_of(raw), raw) for raw in page.data], updated)
-            goes_on = goes_on or bool(found.records)
-            yield found
+            try:
+                page = api.page("/data/search/", body={**body, "cursor": cursor})
+            except SourceDataError:
+                if not finds:
+                    raise
+                break
+            stamped = [(stamp_of(raw), raw) for raw in page.data]
+            fresh = [one for one in stamped if one[0] not in seen]
+            seen.update(stamp for stamp, _ in fresh)
+            finds = finds or bool(fresh)
+            yield positions.take(fresh, updated)
             cursor = page.cursor
-            if not cursor or not page.data:
+            if not cursor:
                 break
 
 
@@ -171,39 +244,48 @@ def _search(since: datetime) -> dict[str, Any]:
     }
 
 
+# --- activities -------------------------------------------------------------------------------------------------------
+
+
 def read_activities(
     api: CloseApi, begun: Position, limit: datetime, *, window: timedelta, overlap: timedelta
 ) -> Iterator[Found]:
-    """Read activities by the day they were made, window by window; a window that holds too many is cut smaller."""
-    start, position = begun.at - overlap, begun
+    """Read activities by the day they were made, window by window; the last one reaches into the future."""
+    start = begun.at - overlap
+    positions = Positions(begun, limit)
     while start <= limit:
-        size = window if limit - start > 2 * window else limit - start + window
-        for attempt in (size, *(timedelta(days=days) for days in _WINDOWS if timedelta(days=days) < size)):
-            try:
-                moments: list[tuple[Stamp, datetime | None]] = []
-                for page in walk(lambda skip, start=start, end=start + attempt: _window(api, start, end, skip)):
-                    moments += [(stamp, created(stamp)) for stamp, _ in page]
-                    yield Found(page)
-                break
-            except MaxSkip as error:
-                _log.info("from %s on there are too many activities for %s: %s", start, attempt, error)
-        else:
-            raise SourceDataError(
-                f"more activities were made in the {_WINDOWS[-1] * 24:g} hours after {_second(start)} than Close lists",
-                hint="ask Close to raise the largest _skip of activities for your organisation",
-            )
-        position = Position(max(position.at, Positions(Position(start), limit).after(moments).at))
-        yield Found([], position)
-        start += attempt
+        end = start + (window if limit - start > 2 * window else limit - start + window)
+        yield from _windowed(api, positions, start, end)
+        start = end
 
 
-def created(stamp: Stamp) -> datetime | None:
-    return None if stamp.date_created is None else moment_of(stamp.date_created)
+def _windowed(api: CloseApi, positions: Positions, start: datetime, end: datetime) -> Iterator[Found]:
+    """Read one window; where it holds more than Close lists, in smaller ones."""
+    stamps: list[Stamp] = []
+    try:
+        for page, _ in walk(lambda skip: _window(api, start, end, skip)):
+            stamps += [stamp for stamp, _ in page]
+            yield Found(page)
+    except MaxSkip as error:
+        size = next((size for days in _SMALLER if (size := timedelta(days=days)) < end - start), None)
+        if size is None:
+            raise _too_long(f"/activity/ from {_second(start)} to {_second(end)}", error) from error
+        _log.info("from %s to %s there are more activities than Close lists: asking for less", start, end)
+        while start < end:
+            yield from _windowed(api, positions, start, min(start + size, end))
+            start += size
+        return
+    # Ids are of no use here, as all of the overlap is read again.
+    positions.position = Position(max(positions.after(stamps, created).at, min(start, positions.limit)))
+    yield Found([], positions.position)
 
 
 def _window(api: CloseApi, start: datetime, end: datetime, skip: int) -> Page:
     between = {"date_created__gte": _second(start), "date_created__lt": _second(end)}
     return api.page("/activity/", {**between, "_limit": ACTIVITIES, "_skip": skip})
+
+
+# --- the event log ----------------------------------------------------------------------------------------------------
 
 
 def read_events(api: CloseApi, begun: Position, limit: datetime, first: Page | None) -> Iterator[Found]:
@@ -212,18 +294,24 @@ def read_events(api: CloseApi, begun: Position, limit: datetime, first: Page | N
     The position moves at the end only, and never beyond five minutes ago: Close goes on changing young events.
     """
     since = {"date_updated__gte": _second(begun.at)}
-    page = first if first is not None and first.cursor_next is None else api.page("/event/", since)
+    page = first if first is not None and _reaches(first, begun.at) else api.page("/event/", since)
+    positions = Positions(Position(begun.at), limit)
     latest = begun.at
-    while page.data:
+    while True:
         records = [(stamp_of(raw), raw) for raw in page.data]
-        moments = [at for stamp, _ in records if (at := updated(stamp)) is not None]
-        latest = max(latest, *moments)
-        yield Found([one for one in records if (updated(one[0]) or latest) >= begun.at.replace(microsecond=0)])
-        if not page.cursor_next:
+        latest = max([latest, *(at for stamp, _ in records if (at := updated(stamp)) is not None)])
+        yield Found(positions.new(records, updated))
+        if not (page.data and page.cursor_next):
             break
         page = api.page("/event/", {**since, "_cursor": page.cursor_next})
-    yield Found([], Position(max(begun.at, min(latest, limit - timedelta(minutes=5)))))
+    yield Found([], Position(max(begun.at, min(latest, limit - EVENTS_CHANGE))))
+
+
+def _reaches(newest: Page, since: datetime) -> bool:
+    """Tell whether the newest page of the log has all events since a moment."""
+    moments = [at for raw in newest.data if (at := updated(stamp_of(raw))) is not None]
+    return newest.cursor_next is None or any(at < since for at in moments)
 
 
 def _second(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}"
+    return moment.isoformat(timespec="seconds")[:19]

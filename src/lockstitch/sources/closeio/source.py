@@ -31,8 +31,16 @@ KEY = ("id",)
 _REPLICATION_KEYS = {"activities": "date_created"}
 #: How many bytes of records become one batch.
 _BATCH_BYTES = 4 << 20
-#: By the first word of an event's `object_type`: the stream whose record was deleted.
-_DELETED = {"lead": "leads", "activity": "activities", "task": "tasks", "custom_field": "custom_fields"}
+#: Close keeps events for so long.
+_EVENTS_KEPT = timedelta(days=30)
+#: By an event's `object_type`, or its first word: the stream whose record was deleted.
+_DELETED = {
+    "lead": "leads",
+    "activity": "activities",
+    "task": "tasks",
+    "custom_fields.lead": "custom_fields",
+    "custom_fields.shared": "custom_fields",
+}
 
 
 class CloseSource:
@@ -78,6 +86,12 @@ class CloseSource:
         yield Checkpoint(cursor)
         for name in lane.streams:
             begun = at.streams.get(name) or Position(self._start)
+            if name == EVENTS and name in at.streams and limit - begun.at > _EVENTS_KEPT:
+                _log.warning(
+                    "event_log: read up to %s so far, and Close keeps events for 30 days only: "
+                    "those between, and the deletions they told of, are lost",
+                    begun.at.isoformat(),
+                )
             for records, position in _gathered(self._found(name, begun, limit)):
                 yield from self._batches(name, records, at.began)
                 if position is not None:
@@ -115,9 +129,10 @@ class CloseSource:
                 return reading.read_activities(self._api, begun, limit, window=window, overlap=overlap)
             case "event_log":
                 return reading.read_events(self._api, begun, limit, self._newest_events())
+            case "tasks":
+                return reading.read_tasks(self._api, begun, limit, all_types=self._properties.all_task_types)
             case _:
-                path, filters = _PATHS[name]
-                return reading.read_list(self._api, path, begun, limit, filters=filters)
+                return reading.read_list(self._api, _PATHS[name], begun, limit)
 
     def _batches(self, name: str, records: reading.Records, began: datetime) -> Iterator[Message]:
         if not records:
@@ -143,9 +158,12 @@ class CloseSource:
         """Yield the deletions that events tell of: no other stream does."""
         keys: dict[str, list[str]] = {}
         for _, raw in records:
-            event = _EVENT.decode(raw)
-            stream = _DELETED.get(event.object_type.partition(".")[0])
-            if event.action == "deleted" and stream in self._wanted and event.object_id and event.is_since(began):
+            try:
+                event = _EVENT.decode(raw)
+            except msgspec.ValidationError:
+                continue  # it tells of no record
+            stream = _DELETED.get(event.object_type) or _DELETED.get(event.object_type.partition(".")[0])
+            if event.action == "deleted" and stream in self._wanted and event.is_since(began):
                 keys.setdefault(stream, []).append(event.object_id)
         for stream, ids in keys.items():
             yield Batch(stream, pa.RecordBatch.from_pydict({"id": pa.array(ids, pa.string())}), kind="delete")
@@ -166,22 +184,21 @@ _SENT: Mapping[str, Fields] = {
     "leads": {name: shape for name, shape in STREAMS["leads"].items() if name != FIELD},
 }
 
-#: Where the lists are that are given as a whole, and whether they take a filter by update.
-_PATHS: Mapping[str, tuple[str, bool]] = {
-    "custom_fields": ("/custom_field/lead/", False),
-    "tasks": ("/task/", True),
-    "users": ("/user/", False),
-}
+#: Where the lists are that are given as a whole.
+_PATHS: Mapping[str, str] = {"custom_fields": "/custom_field/lead/", "users": "/user/"}
 
 
 class _Event(msgspec.Struct):
-    action: str = ""
-    object_type: str = ""
-    object_id: str | None = None
+    """What tells of a deletion."""
+
+    action: str
+    object_type: str
+    object_id: str
     date_created: str | None = None
 
     def is_since(self, began: datetime) -> bool:
-        return self.date_created is not None and moment_of(self.date_created) >= began
+        at = moment_of(self.date_created)
+        return at is None or at >= began
 
 
 _EVENT = msgspec.json.Decoder(_Event)

@@ -21,6 +21,8 @@ CREDENTIALS = frozenset({"api_key"})
 HOSTS = {"base_url": None}
 
 BASE_URL = "https://api.close.com/api/v1"
+#: No account is older: Close began in 2013, and may have taken over what is older still.
+_FIRST_YEAR = 2000
 
 
 class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -43,6 +45,8 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
     activities_window_seconds: int = 86_400
     #: Days of activities that are asked for at once.
     date_window: int = 15
+    #: Ask for tasks of all types; Close lists only those of the type `lead` where it is not asked.
+    all_task_types: bool = False
     #: Load fields, too, that the documented tables do not have.
     extra_fields: bool = False
     #: What we call ourselves in requests.
@@ -63,9 +67,12 @@ def _start(text: str) -> datetime:
         day = date.fromisoformat(text[:10])
         datetime.fromisoformat(text)
     except ValueError:
+        day = date.min
+    if day.year < _FIRST_YEAR:
         raise SettingsError(
-            f"source.properties.start_date is {text!r}", hint="write a day, such as 2026-01-01T00:00:00Z"
-        ) from None
+            f"source.properties.start_date is {text!r}",
+            hint=f"write a day from {_FIRST_YEAR} on, such as 2026-01-01T00:00:00Z",
+        )
     return datetime.fromisoformat(f"{day}T00:00:00+00:00")
 
 
@@ -76,8 +83,17 @@ def _refuse_wrong(properties: Properties) -> None:
         )
     if not properties.api_key.strip() or not properties.api_key.isascii():
         raise SettingsError("source.properties.api_key is no API key", hint="copy it anew out of Close's settings")
-    for name in ("activities_window_seconds", "date_window"):
-        if getattr(properties, name) < (name == "date_window"):
+    if not properties.user_agent.isascii() or not properties.user_agent.isprintable():
+        raise SettingsError(
+            f"source.properties.user_agent is {properties.user_agent!r}", hint="write plain letters, digits and signs"
+        )
+    for name, (least, most) in _NUMBERS.items():
+        if not least <= getattr(properties, name) <= most:
             raise SettingsError(
-                f"source.properties.{name} is {getattr(properties, name)}", hint="write a whole number from 1 up"
+                f"source.properties.{name} is {getattr(properties, name)}",
+                hint=f"write a whole number from {least} to {most}",
             )
+
+
+#: What numbers may be, from and to.
+_NUMBERS = {"activities_window_seconds": (0, 366 * 86_400), "date_window": (1, 366)}

@@ -1,0 +1,147 @@
+"""Puts records together again from the tables and subtables that a destination has of them (docs/layout.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from lockstitch.core.protocols import Destination
+from lockstitch.toolkit.shapes import Fields, Shape
+
+Record = dict[str, Any]
+
+#: What a column that was split by type is called (R32, R34).
+_SUFFIX = re.compile(r"__(bi|bo|de|do|it|st|ti)$")
+_LEVEL = re.compile(r"_sdc_level_(\d+)_id$")
+_OURS = ("_sdc_", "__sdc_")
+
+
+def reassembled(destination: Destination, stream: str, key: str = "id") -> tuple[dict[Any, Record], set[Any]]:
+    """Return a stream's records by their key, and the keys of those that are marked as deleted.
+
+    Nulls, empty objects and empty arrays are left out everywhere, as tables cannot tell them from absent fields.
+    """
+    names = [table.name for table in destination.tables() if f"{table.name}__".startswith(f"{stream}__")]
+    tables = {name: _rows(destination, name) for name in names}
+    records, deleted = _tops(tables.pop(stream, []), key)
+    levels = {name: len(_places(rows[0])) for name, rows in tables.items() if rows}
+    elements: dict[tuple[str, Any, tuple[int, ...]], Record] = {
+        (stream, name, ()): record for name, record in records.items()
+    }
+    for name in sorted(levels, key=lambda name: levels[name]):
+        parent = _parent(name, levels, stream)
+        path = name.removeprefix(f"{parent}__").split("__")
+        for row in sorted(tables[name], key=_places):
+            owner, places = row[f"_sdc_source_key_{key}"], _places(row)
+            element = _nested(row)
+            _list_at(elements[(parent, owner, places[:-1])], path, places[-1]).append(element)
+            elements[(name, owner, places)] = element
+    scalars = {name for name in levels if {_plain(column) for row in tables[name] for column in row} <= {"value", ""}}
+    return {name: _with_scalars(record, stream, scalars) for name, record in records.items()}, deleted
+
+
+def _rows(destination: Destination, table: str) -> list[Record]:
+    return [row for batch in destination.read_back(table) for row in batch.to_pylist()]
+
+
+def _tops(rows: Iterable[Record], key: str) -> tuple[dict[Any, Record], set[Any]]:
+    records: dict[Any, Record] = {}
+    deleted: set[Any] = set()
+    for row in rows:
+        assert row[key] not in records
+        assert row[key] not in deleted
+        if row.get("_sdc_deleted_at") is not None:
+            assert {name for name, value in row.items() if value is not None and not name.startswith(_OURS)} == {key}
+            deleted.add(row[key])
+        else:
+            records[row[key]] = _nested(row)
+    return records, deleted
+
+
+def _plain(column: str) -> str:
+    """Return the name of a column's field; nothing for a column of ours."""
+    return "" if column.startswith(_OURS) else _SUFFIX.sub("", column)
+
+
+def _nested(row: Mapping[str, Any]) -> Record:
+    """Return the record that a row was made of, objects nested; of columns that were split, the one with a value."""
+    record: Record = {}
+    for column, value in row.items():
+        if value is None or not _plain(column):
+            continue
+        *path, last = _plain(column).split("__")
+        place = record
+        for name in path:
+            place = place.setdefault(name, {})
+        assert last not in place, f"two values of {column} in {row}"
+        place[last] = value.astimezone(UTC) if isinstance(value, datetime) else value
+    return record
+
+
+def _places(row: Mapping[str, Any]) -> tuple[int, ...]:
+    numbers = {int(found[1]): value for name, value in row.items() if (found := _LEVEL.fullmatch(name))}
+    return tuple(numbers[level] for level in sorted(numbers))
+
+
+def _parent(name: str, levels: Mapping[str, int], stream: str) -> str:
+    """Return the table of the rows that a subtable's rows belong to: the longest name with one level less."""
+    above = [one for one in levels if name.startswith(f"{one}__") and levels[one] == levels[name] - 1]
+    return max(above, key=len) if levels[name] > 1 else stream
+
+
+def _list_at(element: Record, path: Sequence[str], place: int) -> list[Any]:
+    *objects, last = path
+    for name in objects:
+        element = element.setdefault(name, {})
+    found = element.setdefault(last, [])
+    assert len(found) == place, f"element {place} of {path} follows {len(found)}"
+    return found
+
+
+def _with_scalars(value: Any, name: str, scalars: set[str]) -> Any:
+    """Turn the elements of arrays that hold no objects into what they are: `{"value": 1}` into 1 (R44)."""
+    if isinstance(value, dict):
+        fields = cast("Record", value)
+        return {field: _with_scalars(below, f"{name}__{field}", scalars) for field, below in fields.items()}
+    if isinstance(value, list):
+        elements = [_with_scalars(element, name, scalars) for element in cast("list[Any]", value)]
+        return [element.get("value") for element in elements] if name in scalars else elements
+    return value
+
+
+# --- what they should be ----------------------------------------------------------------------------------------------
+
+
+def expected(record: Mapping[str, Any], fields: Fields, keeps: Callable[[str], bool] = lambda _: False) -> Record:
+    """Return what tables should have of a record: its documented fields, in their documented types."""
+    typed = {name: _typed(value, fields.get(name)) for name, value in record.items() if name in fields or keeps(name)}
+    return {name: value for name, value in typed.items() if not _is_nothing(value)}
+
+
+def _typed(value: Any, shape: Shape | None) -> Any:
+    if isinstance(value, dict):
+        fields = cast("Record", value)
+        known = shape if isinstance(shape, Mapping) else dict.fromkeys(fields, "any")
+        return expected(fields, known)
+    if isinstance(value, list):
+        return [_typed(element, shape[0] if isinstance(shape, list) else None) for element in cast("list[Any]", value)]
+    if shape == "date-time" and isinstance(value, str):
+        return moment(value)
+    if shape == "string" and isinstance(value, int | float):
+        return str(value)
+    return value
+
+
+def moment(text: str) -> datetime | str:
+    """Return the moment that a text names, UTC where it names no zone; the text where it names none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value == {} or value == []
