@@ -80,7 +80,7 @@ def changed_users(home: Path, base: Bucket, rows: int) -> Bucket:
 def many_manifests(home: Path) -> Path:
     """Return a bucket of a hundred small dumps, each of five tables as Heap's are."""
     folder = home / f"manifests-{MANIFESTS}"
-    with _once(folder) as partial:
+    with once(folder) as partial:
         if partial is not None:
             with processes() as pool:
                 pool.submit(_write_small_dumps, partial).result()
@@ -91,7 +91,7 @@ _EXPECTED = "expected.json"
 
 
 def _made(folder: Path, dump: _Dump, prepare: Callable[[Path], None] | None = None) -> Bucket:
-    with _once(folder) as partial:
+    with once(folder) as partial:
         if partial is not None:
             if prepare is not None:
                 prepare(partial)
@@ -101,7 +101,7 @@ def _made(folder: Path, dump: _Dump, prepare: Callable[[Path], None] | None = No
 
 
 @contextmanager
-def _once(folder: Path) -> Generator[Path | None]:
+def once(folder: Path) -> Generator[Path | None]:
     """Yield where a folder is to be made, or None where it is there; it gets its name when it is complete."""
     if folder.exists():
         yield None

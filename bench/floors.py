@@ -22,84 +22,132 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class FloorJob:
-    """Prepared rows and where they are to go. `columns` are the table's, with their types, as SQL."""
+class FloorTable:
+    """Prepared rows of a table. `columns` are the table's, with their types, as SQL.
 
-    place: str
+    An upsert replaces rows of the same `key`, one column; rows of a subtable, whose `parents` are the rows and the key
+    of its top table, replace all of the parents that are sent. `constraint` is the key that the database enforces.
+    """
+
     rows: str
     table: str
     key: str
     columns: tuple[tuple[str, str], ...]
-
-    def command(self, kind: str) -> list[str]:
-        return ["-m", "bench.floors", kind, json.dumps(asdict(self))]
+    constraint: tuple[str, ...] = ()
+    parents: tuple[str, str] | None = None
 
     @property
     def definition(self) -> str:
         return ", ".join(f'"{name}" {kind}' for name, kind in self.columns)
 
+    @property
+    def names(self) -> str:
+        return ", ".join(f'"{name}"' for name, _ in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class FloorJob:
+    """Prepared rows, and where they are to go; a top table comes before its subtables."""
+
+    place: str
+    tables: tuple[FloorTable, ...]
+
+    def command(self, kind: str) -> list[str]:
+        return ["-m", "bench.floors", kind, json.dumps(asdict(self))]
+
+    @property
+    def schema(self) -> str:
+        return self.tables[0].table.split(".")[0]
+
+    @classmethod
+    def of(cls, text: str) -> FloorJob:
+        """Return the job that a command names."""
+        fields = json.loads(text)
+        return cls(fields["place"], tuple(_table(one) for one in fields["tables"]))
+
+
+def _table(fields: dict[str, Any]) -> FloorTable:
+    columns = tuple((name, kind) for name, kind in fields.pop("columns"))
+    parents = fields.pop("parents")
+    constraint = tuple(fields.pop("constraint"))
+    return FloorTable(**fields, columns=columns, constraint=constraint, parents=parents and tuple(parents))
+
 
 def first_duckdb(job: FloorJob) -> dict[str, float]:
-    """Insert the rows of a Parquet file into a new table of a new file."""
+    """Insert the rows of Parquet files into new tables of a new file."""
     import duckdb
 
     parts: dict[str, float] = {}
     with duckdb.connect(job.place, config={"preserve_insertion_order": "false"}) as db, _timed(parts, "insert"):
         db.begin()
-        db.execute(f"create schema {job.table.split('.')[0]}")
-        db.execute(f"create table {job.table} ({job.definition})")
-        db.execute(f"insert into {job.table} select * from read_parquet('{job.rows}')")
+        db.execute(f"create schema {job.schema}")
+        for one in job.tables:
+            db.execute(f"create table {one.table} ({one.definition})")
+            db.execute(f"insert into {one.table} select * from read_parquet('{one.rows}')")
         db.commit()
     return parts
 
 
 def upsert_duckdb(job: FloorJob) -> dict[str, float]:
-    """Delete the rows of these keys, then insert those of a Parquet file."""
+    """Delete the rows of these keys, then insert those of Parquet files."""
     import duckdb
 
     parts: dict[str, float] = {}
     with duckdb.connect(job.place, config={"preserve_insertion_order": "false"}) as db:
         db.begin()
         with _timed(parts, "delete"):
-            same = f"stored.{job.key} = sent.{job.key}"
-            db.execute(f"delete from {job.table} as stored using read_parquet('{job.rows}') as sent where {same}")
+            for one in job.tables:
+                rows, key = one.parents or (one.rows, one.key)
+                same = f"stored.{one.key} = sent.{key}"
+                db.execute(f"delete from {one.table} as stored using read_parquet('{rows}') as sent where {same}")
         with _timed(parts, "insert"):
-            db.execute(f"insert into {job.table} by name select * from read_parquet('{job.rows}')")
+            for one in job.tables:
+                db.execute(f"insert into {one.table} by name select * from read_parquet('{one.rows}')")
             db.commit()
     return parts
 
 
 def first_postgres(job: FloorJob) -> dict[str, float]:
-    """Copy a binary file into a new table, then add the key, in one transaction."""
+    """Copy binary files into new tables, then add the keys, in one transaction."""
     parts: dict[str, float] = {}
     with _connected(job) as connection:
-        connection.execute(_sql(f"create schema {job.table.split('.')[0]}"))
-        connection.execute(_sql(f"create table {job.table} ({job.definition})"))
+        connection.execute(_sql(f"create schema {job.schema}"))
         with _timed(parts, "copy"):
-            _copy(connection, job.table, job.rows)
+            for one in job.tables:
+                connection.execute(_sql(f"create table {one.table} ({one.definition})"))
+                _copy(connection, one.table, one.rows)
         with _timed(parts, "key"):
-            connection.execute(_sql(f"alter table {job.table} add primary key ({job.key})"))
+            for one in job.tables:
+                if one.constraint:
+                    connection.execute(_sql(f"alter table {one.table} add primary key ({', '.join(one.constraint)})"))
         with _timed(parts, "commit"):
             connection.commit()
     return parts
 
 
 def upsert_postgres(job: FloorJob) -> dict[str, float]:
-    """Copy a binary file into a temporary table, then insert from it, updating where the key is there."""
+    """Copy a binary file into a temporary table, then insert from it, updating where the key is there.
+
+    Rows of subtables are copied once those of the same parents are deleted.
+    """
     parts: dict[str, float] = {}
-    others = ", ".join(f'"{name}" = excluded."{name}"' for name, _ in job.columns if name != job.key)
+    top, *children = job.tables
+    others = ", ".join(f'"{name}" = excluded."{name}"' for name, _ in top.columns if name != top.key)
     with _connected(job) as connection:
-        connection.execute(_sql(f"create temporary table sent ({job.definition}) on commit drop"))
+        connection.execute(_sql(f"create temporary table sent ({top.definition}) on commit drop"))
         with _timed(parts, "copy"):
-            _copy(connection, "sent", job.rows)
+            _copy(connection, "sent", top.rows)
         with _timed(parts, "merge"):
-            names = ", ".join(f'"{name}"' for name, _ in job.columns)
             connection.execute(
                 _sql(
-                    f"insert into {job.table} ({names}) select {names} from sent "
-                    f"on conflict ({job.key}) do update set {others}"
+                    f"insert into {top.table} ({top.names}) select {top.names} from sent "
+                    f"on conflict ({top.key}) do update set {others}"
                 )
             )
+            for one in children:
+                same = f"stored.{one.key} = sent.{top.key}"
+                connection.execute(_sql(f"delete from {one.table} as stored using sent where {same}"))
+                _copy(connection, f"{one.table} ({one.names})", one.rows)
         with _timed(parts, "commit"):
             connection.commit()
     return parts
@@ -141,6 +189,4 @@ def _sql(text: str) -> bytes:
 
 
 if __name__ == "__main__":
-    fields = json.loads(sys.argv[2])
-    columns = tuple((name, kind) for name, kind in fields.pop("columns"))
-    print(json.dumps(KINDS[sys.argv[1]](FloorJob(**fields, columns=columns))))
+    print(json.dumps(KINDS[sys.argv[1]](FloorJob.of(sys.argv[2]))))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench import buckets
 from bench.buckets import CHANGED_SINCE
+from bench.floors import FloorTable
 from bench.measure import BenchFailed, Medians, Usage, run
 from bench.report import Result
 from bench.sides import SCHEMA, Content, Side, opened
@@ -23,7 +24,10 @@ streams = "*"
 [source.properties]
 bucket_url = "file://{bucket}"
 [destination]
-{destination}"""
+type = "{type}"
+[destination.properties]
+{properties}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,9 @@ class Bench:
         home = self.task.folder / "home"
         shutil.rmtree(home, ignore_errors=True)
         pipeline = self.task.folder / "pipeline.toml"
-        pipeline.write_text(PIPELINE.format(schema=SCHEMA, bucket=bucket, destination=self.side.destination()))
+        settings = self.side.destination_properties()
+        lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
+        pipeline.write_text(PIPELINE.format(schema=SCHEMA, bucket=bucket, type=self.side.name, properties=lines))
         usage, printed = run(
             ["-m", "bench.profiled" if self.task.settings.profile else "lockstitch", "run", str(pipeline)],
             folder=self.task.folder,
@@ -66,12 +72,18 @@ class Bench:
         for number in range(1, self.task.settings.repeat + 1):
             for name, one in (("ours", ours), ("the floor", floor)):
                 runs[name].append(one())
-                _must_equal(replace(check(), sequence=made.sequence), made, f"the table that {name} made")
+                must_equal(replace(check(), sequence=made.sequence), made, f"the table that {name} made")
             self.task.say(f"  {number}: " + ", ".join(f"{name} {taken[-1].wall:.2f} s" for name, taken in runs.items()))
         return Medians(runs["ours"]), Medians(runs["the floor"])
 
 
-def _must_equal(found: object, expected: object, what: str) -> None:
+def _prepared(side: Side, table: str, made: Content, after: int = 0) -> FloorTable:
+    """Write down the rows that a run of ours has made, for the floor to load them."""
+    rows = side.export(table, after)
+    return FloorTable(rows, f"{SCHEMA}.{table}", made.sums.key, made.columns, made.constraint)
+
+
+def must_equal(found: object, expected: object, what: str) -> None:
     if found != expected:
         raise BenchFailed(f"{what}: found {found}, expected {expected}")
 
@@ -90,12 +102,12 @@ def first(bench: Bench) -> Result:
 
     def check() -> Content:
         found = side.look(bucket.table, bucket.expected)
-        _must_equal(found.sums, bucket.expected, "what landed")
+        must_equal(found.sums, bucket.expected, "what landed")
         return found
 
     ours()
     made = check()
-    job = side.prepare(made, bucket.table, after=0)
+    job = side.job(_prepared(side, bucket.table, made))
 
     def floor() -> Usage:
         side.begin()
@@ -114,7 +126,7 @@ def upsert(bench: Bench) -> Result:
     side.begin()
     bench.lockstitch(base.folder)
     before = side.look(base.table, base.expected)
-    _must_equal(before.sums, base.expected, "the table to change")
+    must_equal(before.sums, base.expected, "the table to change")
     side.keep_as_base()
 
     def ours() -> Usage:
@@ -123,14 +135,14 @@ def upsert(bench: Bench) -> Result:
 
     def check() -> Content:
         found = side.look(bucket.table, bucket.expected, f"last_modified >= '{CHANGED_SINCE}'")
-        _must_equal(found.sums, bucket.expected, "the changed rows")
+        must_equal(found.sums, bucket.expected, "the changed rows")
         after = side.look(bucket.table, base.expected)
-        _must_equal(after.sums.rows, base.expected.rows, "the rows of the changed table")
+        must_equal(after.sums.rows, base.expected.rows, "the rows of the changed table")
         return after
 
     ours()
     made = check()
-    job = side.prepare(made, bucket.table, after=before.sequence)
+    job = side.job(_prepared(side, bucket.table, made, after=before.sequence))
 
     def floor() -> Usage:
         side.begin(from_base=True)
@@ -166,7 +178,7 @@ def memory(bench: Bench) -> Result:
         bench.side.begin()
         usage = bench.lockstitch(bucket.folder)
         runs[rows] = Medians([usage])
-        _must_equal(bench.side.look(bucket.table, bucket.expected).sums, bucket.expected, "what landed")
+        must_equal(bench.side.look(bucket.table, bucket.expected).sums, bucket.expected, "what landed")
         task.say(f"  {rows} rows: {usage.peak / 1e6:.0f} MB, {usage.wall:.1f} s")
     return Result.of_peaks(task.work.name, bench.side.title, task.work.target, runs)
 

@@ -1,5 +1,7 @@
 """Runs Lockstitch and samples its threads: `python -m bench.profiled ARGUMENTS` is `lockstitch ARGUMENTS`. Linux only.
 
+`bench.nested_run` as the first argument runs that program with the others.
+
 Tells for each thread its seconds of CPU, and in which of our functions they were spent: what a thread used since the
 last sample counts for the innermost line of ours that it is at, with the library's function that this has called.
 Threads without Python (DuckDB's, DataFusion's) are told by their total.
@@ -84,14 +86,20 @@ def _place(frame: FrameType) -> str:
 
 
 def main() -> int:
-    """Run Lockstitch, then print what was seen."""
+    """Run Lockstitch or our program, then print what was seen."""
     sampler = Sampler()
     thread = threading.Thread(target=sampler.watch, name="sampler", daemon=True)
     began = time.perf_counter()
     thread.start()
-    from lockstitch.cli import main as lockstitch
+    if sys.argv[1:2] == ["bench.nested_run"]:
+        from bench.nested_run import main as program
 
-    code = lockstitch()
+        program(*sys.argv[2:])
+        code = 0
+    else:
+        from lockstitch.cli import main as lockstitch
+
+        code = lockstitch()
     wall = time.perf_counter() - began
     sampler.stop()
     thread.join()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 import psutil
 import psycopg
 
-from bench.floors import FloorJob
+from bench.floors import FloorJob, FloorTable
 from bench.measure import BenchFailed, processes
 from bench.sums import Sums
 from lockstitch.testing.postgres_server import PostgresServer, postgres_server
@@ -35,7 +34,7 @@ class Content:
 
     @classmethod
     def of(
-        cls, expected: Sums, found: Sequence[Any], columns: Sequence[Sequence[str]], key: Sequence[Sequence[str]]
+        cls, expected: Sums, found: Sequence[Any], columns: Sequence[Sequence[str]], constraint: tuple[str, ...]
     ) -> Content:
         """Return what the row of `_question` tells. Raises BenchFailed where rows double or lack a system column."""
         rows, distinct, sequence, *counts = found
@@ -44,7 +43,7 @@ class Content:
             if number != rows:
                 raise BenchFailed(f"a table has {rows} rows, but {number} {what}")
         sums = expected.found(rows, counts[len(system) :])
-        return cls(sums, tuple((name, kind) for name, kind in columns), tuple(name for (name,) in key), sequence)
+        return cls(sums, tuple((name, kind) for name, kind in columns), constraint, sequence)
 
 
 def _question(table: str, expected: Sums, columns: Sequence[Sequence[str]], condition: str) -> str:
@@ -61,10 +60,6 @@ class Side(Protocol):
     @property
     def title(self) -> str: ...
 
-    def destination(self) -> str:
-        """Return the pipeline file's part about it."""
-        ...
-
     def begin(self, *, from_base: bool = False) -> None:
         """Make an empty database, or a copy of the one kept."""
         ...
@@ -75,9 +70,25 @@ class Side(Protocol):
 
     def look(self, table: str, expected: Sums, condition: str = "true") -> Content: ...
 
-    def prepare(self, content: Content, table: str, after: int) -> FloorJob:
-        """Write the table's rows after a sequence to a file of the kind that the floor reads."""
+    def destination_properties(self) -> Mapping[str, str | int]:
+        """Return what a pipeline file says of it."""
         ...
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]: ...
+
+    def columns(self, table: str) -> list[tuple[str, str]]:
+        """Return a table's columns with their types, as SQL."""
+        ...
+
+    def constraint(self, table: str) -> tuple[str, ...]:
+        """Return the columns of the key that the database enforces."""
+        ...
+
+    def export(self, table: str, after: int = 0) -> str:
+        """Write the table's rows after a sequence to a file of the kind that the floor reads; return its path."""
+        ...
+
+    def job(self, *tables: FloorTable) -> FloorJob: ...
 
     def other_cpu(self) -> float:
         """Return the CPU seconds of the processes that work for a run without being its children."""
@@ -93,14 +104,14 @@ class DuckDBSide:
         self._process = process
         self._path = folder / "warehouse.duckdb"
         self._base = folder / "base.duckdb"
-        self._rows = folder / "finished.parquet"
+        self._folder = folder
 
     @property
     def title(self) -> str:
         return f"DuckDB {version('duckdb')}"
 
-    def destination(self) -> str:
-        return f'type = "duckdb"\n[destination.properties]\npath = "{self._path}"\n'
+    def destination_properties(self) -> Mapping[str, str | int]:
+        return {"path": str(self._path)}
 
     def begin(self, *, from_base: bool = False) -> None:
         for path in self._path.parent.glob(self._path.name + "*"):
@@ -114,13 +125,29 @@ class DuckDBSide:
     def look(self, table: str, expected: Sums, condition: str = "true") -> Content:
         return self._process.submit(_look_into_file, self._path, f"{SCHEMA}.{table}", expected, condition).result()
 
-    def prepare(self, content: Content, table: str, after: int) -> FloorJob:
-        rows = f"select * from {SCHEMA}.{table} where _sdc_sequence > {after}"
-        self._process.submit(query_file, self._path, f"copy ({rows}) to '{self._rows}' (format parquet)").result()
-        return FloorJob(str(self._path), str(self._rows), f"{SCHEMA}.{table}", content.sums.key, content.columns)
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._process.submit(query_file, self._path, statement).result()
+
+    def columns(self, table: str) -> list[tuple[str, str]]:
+        return [(name, kind) for name, kind in self.query(_COLUMNS.format(f"{SCHEMA}.{table}"))]
+
+    def constraint(self, table: str) -> tuple[str, ...]:
+        del table
+        return ()  # none of ours (docs/decisions/0002)
+
+    def export(self, table: str, after: int = 0) -> str:
+        path = self._folder / f"{table}.parquet"
+        self.query(f"copy (select * from {SCHEMA}.{table} where _sdc_sequence > {after}) to '{path}' (format parquet)")
+        return str(path)
+
+    def job(self, *tables: FloorTable) -> FloorJob:
+        return FloorJob(str(self._path), tables)
 
     def other_cpu(self) -> float:
         return 0.0
+
+
+_COLUMNS = "select column_name, column_type from (describe {})"
 
 
 def query_file(path: Path, statement: str) -> list[tuple[Any, ...]]:
@@ -131,7 +158,7 @@ def query_file(path: Path, statement: str) -> list[tuple[Any, ...]]:
 
 
 def _look_into_file(path: Path, table: str, expected: Sums, condition: str) -> Content:
-    columns = query_file(path, f"select column_name, column_type from (describe {table})")
+    columns = query_file(path, _COLUMNS.format(table))
     (found,) = query_file(path, _question(table, expected, columns, condition))
     return Content.of(expected, found, columns, ())
 
@@ -143,7 +170,7 @@ class PostgresSide:
 
     def __init__(self, server: PostgresServer, folder: Path) -> None:
         self._server = server
-        self._rows = folder / "finished.copy"
+        self._folder = folder
         self._database = replace(server.admin, database="bench")
         postmaster = int((server.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
         self._postmaster = psutil.Process(postmaster)
@@ -156,9 +183,8 @@ class PostgresSide:
     def title(self) -> str:
         return f"PostgreSQL {self._server.admin.query('show server_version')[0][0].split()[0]}"
 
-    def destination(self) -> str:
-        settings = (f"{name} = {json.dumps(value)}" for name, value in self._database.parsed.items())
-        return 'type = "postgres"\n[destination.properties]\n' + "\n".join(settings) + "\n"
+    def destination_properties(self) -> Mapping[str, str | int]:
+        return dict(self._database.parsed)
 
     def begin(self, *, from_base: bool = False) -> None:
         template = "bench_base strategy file_copy" if from_base else "template0"
@@ -173,29 +199,42 @@ class PostgresSide:
 
     def look(self, table: str, expected: Sums, condition: str = "true") -> Content:
         place = f"{SCHEMA}.{table}"
-        columns = self._database.query(
-            f"select attname, format_type(atttypid, atttypmod) from pg_attribute "
-            f"where attrelid = '{place}'::regclass and attnum > 0 and not attisdropped order by attnum"
-        )
-        key = self._database.query(
-            f"select attname from pg_index join pg_attribute on attrelid = indrelid and attnum = any(indkey) "
-            f"where indrelid = '{place}'::regclass and indisprimary"
-        )
-        (found,) = self._database.query(_question(place, expected, columns, condition))
-        return Content.of(expected, found, columns, key)
+        columns = self.columns(table)
+        (found,) = self.query(_question(place, expected, columns, condition))
+        return Content.of(expected, found, columns, self.constraint(table))
 
-    def prepare(self, content: Content, table: str, after: int) -> FloorJob:
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        return self._database.query(statement)
+
+    def columns(self, table: str) -> list[tuple[str, str]]:
+        found = self.query(
+            f"select attname, format_type(atttypid, atttypmod) from pg_attribute "
+            f"where attrelid = '{SCHEMA}.{table}'::regclass and attnum > 0 and not attisdropped order by attnum"
+        )
+        return [(name, kind) for name, kind in found]
+
+    def constraint(self, table: str) -> tuple[str, ...]:
+        found = self.query(
+            f"select attname from pg_index join pg_attribute on attrelid = indrelid and attnum = any(indkey) "
+            f"where indrelid = '{SCHEMA}.{table}'::regclass and indisprimary order by attnum"
+        )
+        return tuple(name for (name,) in found)
+
+    def export(self, table: str, after: int = 0) -> str:
+        path = self._folder / f"{table}.copy"
         chosen = f"select * from {SCHEMA}.{table} where _sdc_sequence > {after}"
         with (
             psycopg.connect(self._database.uri) as connection,
             connection.cursor() as cursor,
             cursor.copy(f"copy ({chosen}) to stdout (format binary)".encode()) as copy,
-            self._rows.open("wb") as file,
+            path.open("wb") as file,
         ):
             for piece in copy:
                 file.write(piece)
-        place = f"{SCHEMA}.{table}"
-        return FloorJob(self._database.uri, str(self._rows), place, content.sums.key, content.columns)
+        return str(path)
+
+    def job(self, *tables: FloorTable) -> FloorJob:
+        return FloorJob(self._database.uri, tables)
 
     def other_cpu(self) -> float:
         """Return what the server's processes have used, those that have ended among them."""

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.loads import LOADS
+from bench.nested import NESTED
 from bench.report import Result
 from bench.server import SERVER
 from bench.task import Settings, Task, Work
 
-WORKS = (*LOADS, *SERVER)
+WORKS = (*LOADS, *NESTED, *SERVER)
 
 
 def measured(work: Work, settings: Settings, say: Callable[[str], None]) -> Result:
@@ -28,7 +29,7 @@ def measured(work: Work, settings: Settings, say: Callable[[str], None]) -> Resu
 
 def _data_folder(home: Path) -> Path:
     """Return the folder of the rows that the present code draws; those of other code are removed."""
-    code = (Path(__file__).with_name(name).read_bytes() for name in ("buckets.py", "events.py", "sums.py"))
+    code = (Path(__file__).with_name(name).read_bytes() for name in ("buckets.py", "events.py", "leads.py", "sums.py"))
     folder = home / f"data-{hashlib.sha256(b''.join(code)).hexdigest()[:12]}"
     for other in home.glob("data-*"):
         if other != folder:

@@ -14,9 +14,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-#: Each kind of load, and each destination; the other four are `long`.
-SHORT = ("first-duckdb", "upsert-postgres", "nothing-new-duckdb", "memory-postgres")
-LONG = ("first-postgres", "upsert-duckdb", "nothing-new-postgres", "memory-duckdb")
+#: Each kind of load, and each destination; the others are `long`.
+SHORT = ("first-duckdb", "upsert-postgres", "nothing-new-duckdb", "memory-postgres", "nested-upsert-duckdb")
+LONG = (
+    "first-postgres",
+    "upsert-duckdb",
+    "nothing-new-postgres",
+    "memory-duckdb",
+    "nested-duckdb",
+    "nested-postgres",
+    "nested-upsert-postgres",
+)
 
 
 @pytest.fixture(scope="module")
