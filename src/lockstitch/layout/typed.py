@@ -140,7 +140,7 @@ def shared_subtables(typed: Sequence[TypedRows], rules: Rules) -> Iterator[tuple
     by_name: dict[str, list[TypedRows]] = {}
     for one in typed[1:]:
         by_name.setdefault(fold(one.name, rules), []).append(one)
-    for same in by_name.values():
+    for same in (tables for tables in by_name.values() if len(tables) > 1):
         seen: dict[int, tuple[str, ...]] = {}
         for one in same:
             for record in pc.unique(one.rows.top_row).to_pylist():

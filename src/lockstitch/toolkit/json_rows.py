@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -28,6 +28,8 @@ Record = bytes | msgspec.Raw
 _FLOAT_DIGITS = 17
 #: From here on a float may stand for an integer of more digits than it keeps.
 _LARGE = 1e15
+#: So many records tell the types of fields that nobody has declared.
+_SAMPLE = 100
 
 
 class JsonRows:
@@ -49,10 +51,12 @@ class JsonRows:
             name: kind for name, shape in self._fields.items() if (kind := parse_type(shape)) is not None
         }
         self._schema = _schema(self._known)
-        self._has_mixed = not self._known
+        self._has_mixed = False
 
     def batch(self, records: Sequence[Record]) -> pa.RecordBatch:
         """Return the records as rows, in their order. Raises SourceDataError for what is no JSON object."""
+        if not self._known:
+            self._learn(_objects(records[:_SAMPLE]))
         rows = None if self._has_mixed or not records else self._parsed(records)
         if rows is None:
             rows = self._decoded(records)
@@ -76,13 +80,22 @@ class JsonRows:
 
     def _decoded(self, records: Sequence[Record]) -> pa.RecordBatch:
         rows = [cast("dict[str, Any]", conformed(row, self._fields)) for row in _objects(records)]
-        found = batch_of(rows, lambda _: True)
-        kinds = {field.name: _merged(self._known.get(field.name), field.type) for field in found.schema}
-        self._known |= {name: kind for name, kind in kinds.items() if kind is not None}
+        self._learn(rows)
+        return batch_of(rows, lambda _: True)
+
+    def _learn(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of the types of values."""
+        mixed = False
+        for row in rows:
+            for name, value in row.items():
+                kind = _merged(self._known.get(name), _kind_of(value))
+                if kind is None:
+                    mixed = True
+                else:
+                    self._known[name] = kind
         self._schema = _schema(self._known)
         # A field that had several types is likely to have them again: the next batch need not be tried.
-        self._has_mixed = None in kinds.values()
-        return found
+        self._has_mixed = mixed
 
 
 def _objects(records: Sequence[Record]) -> Iterator[Mapping[str, Any]]:
@@ -169,10 +182,36 @@ def _without_nulls(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_null(kind) else kind
 
 
-def _merged(known: pa.DataType | None, found: pa.DataType) -> pa.DataType | None:
+def _kind_of(value: Any) -> pa.DataType | None:
+    """Return the type by which Arrow's reader reads a value as it is, or None."""
+    if isinstance(value, dict):
+        fields = {name: _kind_of(below) for name, below in cast("dict[str, Any]", value).items()}
+        return None if None in fields.values() else pa.struct(list(fields.items()))
+    if isinstance(value, list):
+        element: pa.DataType | None = pa.null()
+        for below in cast("list[Any]", value):
+            element = None if element is None else _merged(element, _kind_of(below))
+        return None if element is None else pa.list_(element)
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        return None
+    return _SCALARS.get(type(value))
+
+
+_SCALARS: Mapping[type, pa.DataType] = {
+    type(None): pa.null(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+}
+
+
+def _merged(known: pa.DataType | None, found: pa.DataType | None) -> pa.DataType | None:
     """Return a type that Arrow's reader can read both by, or None."""
+    if found is None:
+        return None
     if known is None or pa.types.is_null(known) or known == found:
-        return found if _is_readable(found) else None
+        return found
     if pa.types.is_null(found):
         return known
     if pa.types.is_struct(known) and pa.types.is_struct(found):
@@ -191,14 +230,3 @@ def _merged_structs(known: Any, found: Any) -> pa.DataType | None:
             return None
         fields[field.name] = kind
     return pa.struct(list(fields.items()))
-
-
-def _is_readable(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return all(_is_readable(field.type) for field in kind)
-    if pa.types.is_list(kind):
-        return _is_readable(kind.value_type)
-    return kind in _READABLE
-
-
-_READABLE = (pa.null(), pa.bool_(), pa.int64(), pa.float64(), pa.string())
