@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import msgspec
@@ -15,6 +16,8 @@ from lockstitch.toolkit.values import UnknownValue, batch_of
 #: Rows that come one by one wait until there are so many of them, or so many bytes.
 _ROWS = 10_000
 _BYTES = 16 * 2**20
+#: So much JSON makes a batch.
+_JSON_BYTES = 6 * 2**20
 #: So many rows of unknown size make the first batch.
 _FIRST = 100
 
@@ -27,6 +30,8 @@ class Pages:
         self._waiting: list[Mapping[str, Any]] = []
         self._enough = _FIRST
         self._json = JsonRows()
+        self._records: list[bytes | msgspec.Raw] = []
+        self._size = 0
 
     def of(self, given: Any) -> Generator[pa.RecordBatch]:
         """Yield the rows of all pages, or of the only one. Closes a generator, however this ends."""
@@ -45,7 +50,10 @@ class Pages:
     def _page(self, page: Any) -> Iterator[pa.RecordBatch]:
         if page is None:
             return
-        if isinstance(page, Mapping):
+        if isinstance(page, bytes | bytearray | memoryview | str):
+            yield from self._of_json(page.encode() if isinstance(page, str) else bytes(page))
+        elif isinstance(page, Mapping):
+            yield from self._flush_json()
             self._waiting.append(cast("Mapping[str, Any]", page))
             if len(self._waiting) >= self._enough:
                 yield from self._flush()
@@ -57,6 +65,11 @@ class Pages:
             yield from self._whole(page)
 
     def _flush(self) -> Iterator[pa.RecordBatch]:
+        """Yield all that waits, of which only one kind can."""
+        yield from self._flush_rows()
+        yield from self._flush_json()
+
+    def _flush_rows(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows that wait; their size tells how many are to wait the next time."""
         if not self._waiting:
             return
@@ -73,9 +86,7 @@ class Pages:
 
     def _whole(self, page: Any) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a page that is more than one row by itself."""
-        if isinstance(page, bytes | bytearray | memoryview | str):
-            yield from self._of_json(page.encode() if isinstance(page, str) else bytes(page))
-        elif isinstance(page, pa.RecordBatch):
+        if isinstance(page, pa.RecordBatch):
             yield from self._in_slices(page)
         elif hasattr(page, "__arrow_c_stream__"):
             with pa.RecordBatchReader.from_stream(page) as reader:
@@ -101,10 +112,28 @@ class Pages:
             yield batch.slice(start, rows)
 
     def _of_json(self, page: bytes) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a JSON page: one object, an array of objects, or an object a line."""
+        """Take a JSON page: one object, an array of objects, or an object a line. Small pages wait for others."""
+        yield from self._flush_rows()
+        with self._named():
+            self._records += _records(page)
+        self._size += len(page)
+        if self._size >= _JSON_BYTES:
+            yield from self._flush_json()
+
+    def _flush_json(self) -> Iterator[pa.RecordBatch]:
+        """Yield the JSON records that wait. One page may hold more than is good for a batch."""
+        records, self._records, size, self._size = self._records, [], self._size, 0
+        step = max(1, len(records) * _JSON_BYTES // max(size, 1))
+        for start in range(0, len(records), step):
+            with self._named():
+                rows = self._json.batch(records[start : start + step])
+            yield rows
+
+    @contextmanager
+    def _named(self) -> Generator[None]:
+        """Say in errors which stream's page it was."""
         try:
-            for start in range(0, len(records := _records(page)), _ROWS):
-                yield self._json.batch(records[start : start + _ROWS])
+            yield
         except LockstitchError as error:
             raise SourceDataError(f"stream {self._stream}: {error.message}", hint=error.hint) from error.__cause__
 
