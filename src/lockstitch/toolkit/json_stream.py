@@ -18,7 +18,6 @@ from lockstitch.core.errors import SourceDataError
 
 Record = bytes | msgspec.Raw
 
-PIECE = 4 << 20
 MOST_BYTES_A_RECORD = 256 << 20
 
 _SPACE = b" \t\r\n"
@@ -35,7 +34,7 @@ class NotRecords(SourceDataError):
     """The file is cut short, or holds something else than records."""
 
 
-def records(file: BinaryIO, name: str, *, piece: int = PIECE) -> Generator[list[Record]]:
+def records(file: BinaryIO, name: str, *, piece: int = 4 << 20) -> Generator[list[Record]]:
     """Yield the records in lists, each of about `piece` bytes of the file or one larger record.
 
     `name` is what messages call the file. Raises NotRecords where an array has no end, or something else is found.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Account:
         self.server = server
         self.folder = folder
         self.pauses: list[float] = []
+        self.sleep: Callable[[float], None] = self.pauses.append
         self._opened: list[FullStorySource] = []
 
     def properties(self, **values: Any) -> Properties:
@@ -46,7 +47,7 @@ class Account:
             spool=self.folder / "spool",
             home=self.folder,
             now=self.server.clock.now,
-            sleep=self.pauses.append,
+            sleep=self.sleep,
         )
         self._opened.append(source)
         return source
@@ -120,7 +121,3 @@ def without_nulls(value: Any) -> Any:
 def counted(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return rows as sorted text, whatever their order and that of their fields."""
     return sorted(json.dumps(row, sort_keys=True, default=str) for row in found)
-
-
-def day(number: int) -> timedelta:
-    return timedelta(days=number)

@@ -14,7 +14,7 @@ class TestDataExport(SourceContract):
     def open_source(self, small: Account, monkeypatch: pytest.MonkeyPatch) -> OpenSource:
         # So that there are cursors within bundles, and within tables of several pages.
         monkeypatch.setattr(bundles, "CHECKPOINT_BYTES", 1)
-        monkeypatch.setattr("lockstitch.toolkit.json_stream.PIECE", 2000)
+        monkeypatch.setattr("lockstitch.sources.fullstory.delivery.PIECE_BYTES", 2000)
         monkeypatch.setattr("lockstitch.sources.fullstory.api.LIMIT", 2)
         return small.source
 

@@ -30,7 +30,7 @@ class BundleReader:
         self._folder = folder
         self._rows = rows
         self._passed: set[int] = set()
-        self._missed: dict[int, int] = {}
+        self._missed: set[int] = set()
 
     def read(self, cursor: EventsCursor, page: Sequence[Bundle]) -> Iterator[Message]:
         """Yield the events of all bundles that are there, with a checkpoint after each. `page` is the first list."""
@@ -38,13 +38,13 @@ class BundleReader:
         self._find_begun(cursor, page)
         while page:
             waiting = [bundle for bundle in page if bundle.stop > start and bundle.id not in self._passed]
-            is_gone = False
+            look_again = False
             for at, bundle in enumerate(waiting):
                 later = waiting[at + 1 :]
-                cursor, is_gone = yield from self._bundle(bundle, cursor, later)
-                if is_gone:
-                    break  # what is there now?
-            if not is_gone:
+                cursor, look_again = yield from self._bundle(bundle, cursor, later)
+                if look_again:
+                    break
+            if not look_again:
                 if len(page) < PAGE:
                     return
                 if page[-1].stop <= start:
@@ -77,7 +77,7 @@ class BundleReader:
     def _bundle(
         self, bundle: Bundle, cursor: EventsCursor, later: Sequence[Bundle]
     ) -> Generator[Message, None, tuple[EventsCursor, bool]]:
-        """Yield a bundle's rows; return the cursor that is reached, and whether the bundle could not be fetched."""
+        """Yield a bundle's rows; return the cursor that is reached, and whether the list may be another one now."""
         from lockstitch.sources.fullstory.delivery import Delivery
 
         begun = cursor.within if cursor.within is not None and cursor.within.id == bundle.id else None
@@ -92,8 +92,7 @@ class BundleReader:
             Remaining(len(later) + 1, 0),
         )
         if not is_there:
-            self._miss(bundle, delivery)
-            return cursor, True
+            return cursor, self._miss(bundle, delivery)
         self._passed.add(bundle.id)
         if later and later[0].stop == bundle.stop:
             # The next one ends at the same moment: past this end it would never be listed again.
@@ -122,11 +121,12 @@ class BundleReader:
                 saved = delivery.bytes
                 yield Checkpoint(as_json(inside()), remaining)
 
-    def _miss(self, bundle: Bundle, delivery: Delivery) -> None:
-        """Note that a listed bundle is not there; given up where it is listed and missing again."""
-        missed = self._missed[bundle.id] = self._missed.get(bundle.id, 0) + 1
-        if missed == 1:
+    def _miss(self, bundle: Bundle, delivery: Delivery) -> bool:
+        """Note that a listed bundle is not there; return whether to look again, or to leave it out."""
+        if bundle.id not in self._missed:
+            self._missed.add(bundle.id)
             _log.warning("events: %s is listed and cannot be had; looking what is there now", delivery.name)
-        else:
-            self._passed.add(bundle.id)
-            _log.warning("events: %s is left out: it is listed and cannot be had", delivery.name)
+            return True
+        self._passed.add(bundle.id)
+        _log.warning("events: %s is left out: it is listed and cannot be had", delivery.name)
+        return False

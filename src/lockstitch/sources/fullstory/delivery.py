@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+#: Of a file, so much is in memory at a time, and makes a batch.
+PIECE_BYTES = 4 << 20
 #: How often a file is fetched whose transfer was whole and whose content is not.
 _TRIES = 3
 
@@ -50,7 +52,7 @@ class Delivery:
                 if not fetch(path):
                     return False
                 with _opened(path, self.name) as file:
-                    yield from self._rest(records(file, self.name), rows)
+                    yield from self._rest(records(file, self.name, piece=PIECE_BYTES), rows)
             except NotRecords as error:
                 if tried == _TRIES:
                     raise
@@ -112,7 +114,7 @@ def _opened(path: Path, name: str) -> Generator[BinaryIO]:
         for _ in range(2):
             if not _begins_with_gzip(opened):
                 break
-            opened = cast("BinaryIO", gzip.GzipFile(fileobj=opened))
+            opened = cast("BinaryIO", gzip.GzipFile(fileobj=opened, mode="rb"))
         try:
             yield opened
         except (EOFError, gzip.BadGzipFile) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from lockstitch.sources.fullstory.shapes import CUSTOM, RENAMED, event_fields
@@ -45,11 +46,14 @@ class EventRows:
     def _gathered(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Put all that is no column into one object."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         others = [name for name in rows.schema.names if name not in self._fields]
         if not others:
             return rows
-        custom = pa.StructArray.from_arrays([rows.column(name) for name in others], others)
+        columns = [rows.column(name) for name in others]
+        has_none = reduce(pc.and_, [pc.is_null(column) for column in columns])
+        custom = pa.StructArray.from_arrays(columns, others, mask=has_none)
         return rows.select([name for name in rows.schema.names if name in self._fields]).append_column(CUSTOM, custom)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 import httpx2
 
@@ -21,7 +20,6 @@ _log = logging.getLogger(__name__)
 
 GZIP = b"\x1f\x8b"
 
-_PIECE = 256 << 10
 _UNPACKED = 1 << 20
 #: Of an answer that is no file, so much is looked at.
 _SAID = 64 << 10
@@ -51,7 +49,7 @@ def download(
     A cut one is gone on with where the server can do that and the file is still the same, and else fetched anew.
     Raises what its meaning is for a status, TransientError, and SourceDataError for a file that is always damaged.
     """
-    trial = _Trial(api, f"GET {urlsplit(url).path}")
+    trial = _Trial(api, f"GET {_path(url)}")
     try:
         with target.open("wb") as file:
             part = _Part(file, bounds)
@@ -145,7 +143,7 @@ class _Part:
             if self.size:
                 self.begin_anew()
             self.validator = _validator(response)
-        for piece in response.iter_raw(_PIECE):
+        for piece in response.iter_raw():
             self._add(piece)
             if time.monotonic() - begun > self.bounds.seconds:
                 raise httpx2.ReadTimeout(f"the file was not complete after {self.bounds.seconds:g} s")
@@ -193,6 +191,11 @@ class _Gzip:
             if self._member.eof:
                 piece = self._member.unused_data
                 self._member, self.is_whole = None, True
+
+
+def _path(url: str) -> str:
+    """Return what messages may show of an address: a signature is in its query."""
+    return re.sub(r"^\w+://[^/?]*", "", url).partition("?")[0]
 
 
 def _validator(response: httpx2.Response) -> str:
