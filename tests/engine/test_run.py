@@ -148,6 +148,29 @@ def test_what_lies_before_a_failure_lands(house: House):
     assert house.destination().marks("c1")["orders"].cursor == 2
 
 
+def test_a_failure_right_after_a_checkpoint_costs_no_second_reading(house: House):
+    asked: list[Json] = []
+
+    class Asked(Scripted):
+        def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:
+            asked.append(cursor)
+            return super().read(lane, cursor)
+
+    script = [
+        batch({"id": 1, "name": "a"}),
+        Checkpoint(1),
+        batch({"id": 2, "name": "b"}),
+        Checkpoint(2),
+        SourceDataError("the next file is not there", hint="-"),
+    ]
+    assert errors(house.run(Asked(script))) == ["SourceDataError"]
+    assert asked == [None]
+    assert house.destination().marks("c1")["orders"].cursor == 2
+    assert errors(house.run(Asked([*script[:-1], batch({"id": 3, "name": "c"}), Checkpoint(3)]))) == []
+    assert asked == [None, 2]
+    assert house.rows(columns="id") == [(1,), (2,), (3,)]
+
+
 def test_children_go_with_the_parent_that_is_sent_again(house: House):
     house.run(
         Scripted(

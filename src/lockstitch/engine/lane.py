@@ -29,6 +29,8 @@ class LaneRun:
         #: The published version of each stream; below zero, one of ours that is still being filled.
         self.versions: dict[str, int] = dict(mark.versions) if mark is not None else {}
         self.from_beginning = self.cursor is None
+        #: Whether the last message was a checkpoint, and all before it is taken in.
+        self.at_checkpoint = False
         self.streams: dict[str, StreamTables] = {}
         self.load: OpenLoad | None = None
         self.read_rows: dict[str, int] = {}
@@ -38,14 +40,17 @@ class LaneRun:
     def carry(self, stop: Stop) -> None:
         """Read the lane and hand over its loads.
 
-        Where reading fails, what lies before the last checkpoint still lands: the rows since the last cut are read
-        again and cut at every checkpoint.
+        Where reading fails, what lies before the last checkpoint still lands. If nothing came after it, that is at
+        hand; else the rows since the last cut are read again and cut at every checkpoint.
         """
         try:
             self._read(stop)
         except LockstitchError:
             reached = self.mark.cursor if self.mark is not None else None
             if self.cautious or self.cursor == reached or self.run.has_failed(self.lane.name):
+                raise
+            if self.at_checkpoint:
+                self._cut(self.cursor)
                 raise
             self.run.look_again()
             again = LaneRun(self.run, self.lane, self.mark, cautious=True)
@@ -60,7 +65,9 @@ class LaneRun:
             if not started:
                 self.run.events(LaneStarted(self.lane.name, self.lane.streams, *(self.remaining or (None, None))))
                 started = True
+            self.at_checkpoint = False
             self._take(message)
+            self.at_checkpoint = isinstance(message, Checkpoint)
             if stop.is_set() and isinstance(message, Checkpoint):
                 break
         else:

@@ -20,13 +20,17 @@ from sources.fullstory.account import KEY, Account, counted, cursors, rows, trut
 SLICED: dict[str, Any] = {"events_api": "segment_export", "start_date": "2026-06-09T12:00:00Z", "slice_minutes": 720}
 
 
+def sliced(**values: Any) -> dict[str, Any]:
+    return {**SLICED, **values}
+
+
 @pytest.mark.parametrize("extra", [False, True])
 def test_the_table_is_that_of_data_export(small: Account, extra: bool) -> None:
-    sliced = rows(small.read("events", extra_fields=extra, **SLICED))
+    found = rows(small.read("events", extra_fields=extra, **SLICED))
     bundled = rows(small.read("events", extra_fields=extra))
-    assert len(sliced) == 30
-    assert counted(sliced) == counted(bundled)
-    assert counted(sliced) == counted(
+    assert len(found) == 30
+    assert counted(found) == counted(bundled)
+    assert counted(found) == counted(
         [
             {name: value for name, value in row.items() if name != "CustomVars" or value}
             for row in truth(small.server, "events", extra=extra)
@@ -36,7 +40,7 @@ def test_the_table_is_that_of_data_export(small: Account, extra: bool) -> None:
 
 def test_an_export_is_polled_every_five_seconds_until_it_is_there(small: Account) -> None:
     small.server.exports.polls = 3
-    messages = small.read("events", **{**SLICED, "start_date": "2026-06-14T00:00:00Z"})
+    messages = small.read("events", **sliced(start_date="2026-06-14T00:00:00Z"))
     assert cursors(messages) == [{"stop": "2026-06-14T12:00:00.000000Z", "sliced": True}]
     assert small.pauses == [5.0] * 3
     assert [small.server.count(path) for path in ("/segments/v1/exports", "/operations/", "/search/", "/signed/")] == [
@@ -84,7 +88,7 @@ def test_an_address_that_has_expired_is_asked_for_anew(small: Account) -> None:
 @pytest.mark.parametrize("status", [403, 404, 410])
 def test_auto_takes_segment_export_where_there_is_no_data_export(small: Account, status: int) -> None:
     small.server.faults.add(Failure(status=status, times=None, on="/api/v1/export/"))
-    found = small.read("events", **{**SLICED, "events_api": "auto"})
+    found = small.read("events", **sliced(events_api="auto"))
     assert counted(rows(found)) == counted(truth(small.server, "events"))
     small.source(events_api="auto").check()
     with pytest.raises(AccessError, match="refuses the Data Export"):
@@ -97,20 +101,20 @@ def test_auto_stays_with_what_it_has_begun_with(small: Account) -> None:
     last = cursors(small.read("events", **SLICED))[-1]
     small.server.requests.clear()
     small.server.clock.advance(timedelta(hours=12))
-    small.read("events", last, **{**SLICED, "events_api": "auto"})
+    small.read("events", last, **sliced(events_api="auto"))
     assert small.server.count("/api/v1/export/") == 0
 
 
 def test_who_changes_gets_each_event_once(small: Account) -> None:
     bundled = small.read("events", events_api="data_export")
     small.server.clock.advance(timedelta(days=2))
-    sliced = small.read("events", cursors(bundled)[-1], **SLICED)
+    later = small.read("events", cursors(bundled)[-1], **SLICED)
     # After whole bundles comes the next slice, and after slices up to a bundle's end the next bundle.
-    assert counted([*rows(bundled), *rows(sliced)]) == counted(
+    assert counted([*rows(bundled), *rows(later)]) == counted(
         [row for row in _all_events(small.server) if row["EventStart"] < small.server.clock.now() - timedelta(days=1)]
     )
     small.server.clock.advance(timedelta(days=1))
-    again = small.read("events", cursors(sliced)[-1], events_api="data_export")
+    again = small.read("events", cursors(later)[-1], events_api="data_export")
     assert len(cursors(again)) == 1
 
 
@@ -125,9 +129,9 @@ def _all_events(server: FullStoryServer) -> list[dict[str, Any]]:
 
 def test_a_bundle_that_begins_within_a_slice_is_not_read(small: Account) -> None:
     """It has events that were delivered with the slice, and some that were not."""
-    sliced = cursors(small.read("events", **{**SLICED, "start_date": "2026-06-13T12:00:00Z"}))[0]
+    stands = cursors(small.read("events", **sliced(start_date="2026-06-13T12:00:00Z")))[0]
     with pytest.raises(SettingsError, match="within bundle") as told:
-        small.read("events", sliced, events_api="data_export")
+        small.read("events", stands, events_api="data_export")
     assert told.value.hint
 
 
@@ -149,7 +153,7 @@ def test_a_refusal_says_what_mends_it_and_not_the_key(small: Account, fault: Fai
 
 
 def test_the_order_says_all_that_matters(small: Account) -> None:
-    small.read("events", **{**SLICED, "start_date": "2026-06-14T00:00:00Z"}, extra_fields=True)
+    small.read("events", **sliced(start_date="2026-06-14T00:00:00Z"), extra_fields=True)
     (order,) = [one.request.json() for one in small.server.requests if one.request.method == "POST"]
     assert order["timeRange"] == {"start": "2026-06-14T00:00:00.000000Z", "end": "2026-06-14T12:00:00.000000Z"}
     assert order["segmentTimeRange"] == {"start": "", "end": ""}
