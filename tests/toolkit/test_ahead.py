@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from lockstitch.core.errors import SourceDataError
-from lockstitch.toolkit.ahead import Work, in_order
+from lockstitch.toolkit.ahead import Work, in_order, made_ahead
 
 
 def weigh(item: int) -> int:
@@ -125,3 +125,69 @@ def test_threads_and_their_resources_end_with_the_consumer() -> None:
     next(next(running))
     running.close()
     assert closed.wait(10)
+
+
+# --- made ahead -------------------------------------------------------------------------------------------------------
+
+
+def test_results_come_in_order_and_are_made_while_the_next_items_are_taken():
+    taken: list[int] = []
+    threads: set[int] = set()
+
+    def items() -> Iterator[int]:
+        for number in range(6):
+            taken.append(number)
+            yield number
+
+    def make(number: int) -> int:
+        threads.add(threading.get_ident())
+        return number * 10
+
+    results = made_ahead(items(), make)
+    assert next(results) == 0
+    assert taken == [0, 1, 2]
+    assert list(results) == [10, 20, 30, 40, 50]
+    assert threading.get_ident() not in threads
+    assert len(threads) == 1
+
+
+def test_an_error_of_the_items_comes_after_the_results_before_it():
+    def items() -> Iterator[int]:
+        yield 1
+        raise ValueError("no more")
+
+    results = made_ahead(items(), str)
+    assert next(results) == "1"
+    with pytest.raises(ValueError, match="no more"):
+        next(results)
+
+
+def test_an_error_of_a_result_comes_in_its_place_and_the_items_are_closed():
+    closed: list[bool] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from (1, 0, 2, 3, 4)
+        finally:
+            closed.append(True)
+
+    results = made_ahead(items(), lambda number: 1 // number)
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert closed == [True]
+
+
+def test_who_stops_taking_closes_the_items():
+    closed: list[bool] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    results = made_ahead(items(), str)
+    next(results)
+    results.close()
+    assert closed == [True]

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from lockstitch.core.errors import LockstitchError, SourceDataError
+from lockstitch.toolkit.ahead import made_ahead
 from lockstitch.toolkit.json_rows import JsonRows
 from lockstitch.toolkit.values import UnknownValue, batch_of
 
@@ -20,6 +21,10 @@ _BYTES = 16 * 2**20
 _JSON_BYTES = 6 * 2**20
 #: So many rows of unknown size make the first batch.
 _FIRST = 100
+
+
+#: Rows, or JSON records that are to become rows.
+_Piece = pa.RecordBatch | list[bytes | msgspec.Raw]
 
 
 class Pages:
@@ -34,7 +39,19 @@ class Pages:
         self._size = 0
 
     def of(self, given: Any) -> Generator[pa.RecordBatch]:
-        """Yield the rows of all pages, or of the only one. Closes a generator, however this ends."""
+        """Yield the rows of all pages, or of the only one. Closes a generator, however this ends.
+
+        JSON becomes Arrow in a thread, while the function asks for the next pages in the caller's.
+        """
+        yield from made_ahead(self._pieces(given), self._rows)
+
+    def _rows(self, piece: _Piece) -> pa.RecordBatch:
+        if isinstance(piece, pa.RecordBatch):
+            return piece
+        with self._named():
+            return self._json.batch(piece)
+
+    def _pieces(self, given: Any) -> Generator[_Piece]:
         if not isinstance(given, Iterator) or hasattr(given, "__arrow_c_stream__"):
             yield from self._page(given)
         else:
@@ -47,7 +64,7 @@ class Pages:
                     cast("Any", pages).close()
         yield from self._flush()
 
-    def _page(self, page: Any) -> Iterator[pa.RecordBatch]:
+    def _page(self, page: Any) -> Iterator[_Piece]:
         if page is None:
             return
         if isinstance(page, bytes | bytearray | memoryview | str):
@@ -64,7 +81,7 @@ class Pages:
             yield from self._flush()
             yield from self._whole(page)
 
-    def _flush(self) -> Iterator[pa.RecordBatch]:
+    def _flush(self) -> Iterator[_Piece]:
         """Yield all that waits, of which only one kind can."""
         yield from self._flush_rows()
         yield from self._flush_json()
@@ -111,7 +128,7 @@ class Pages:
         for start in range(0, batch.num_rows, rows):
             yield batch.slice(start, rows)
 
-    def _of_json(self, page: bytes) -> Iterator[pa.RecordBatch]:
+    def _of_json(self, page: bytes) -> Iterator[_Piece]:
         """Take a JSON page: one object, an array of objects, or an object a line. Small pages wait for others."""
         yield from self._flush_rows()
         with self._named():
@@ -120,14 +137,12 @@ class Pages:
         if self._size >= _JSON_BYTES:
             yield from self._flush_json()
 
-    def _flush_json(self) -> Iterator[pa.RecordBatch]:
+    def _flush_json(self) -> Iterator[_Piece]:
         """Yield the JSON records that wait. One page may hold more than is good for a batch."""
         records, self._records, size, self._size = self._records, [], self._size, 0
         step = max(1, len(records) * _JSON_BYTES // max(size, 1))
         for start in range(0, len(records), step):
-            with self._named():
-                rows = self._json.batch(records[start : start + step])
-            yield rows
+            yield records[start : start + step]
 
     @contextmanager
     def _named(self) -> Generator[None]:

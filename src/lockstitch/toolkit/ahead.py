@@ -7,11 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from lockstitch.core.errors import SourceDataError
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -51,6 +53,38 @@ def in_order(
     finally:
         for running in ahead:
             running.stop()
+
+
+def made_ahead(items: Iterable[S], make: Callable[[S], T], *, waiting: int = 2) -> Generator[T]:
+    """Yield `make` of each item, in order; it runs in one thread while the caller's takes the next items.
+
+    So what waits for a network and what computes go on side by side. At most `waiting` results are ahead. An error of
+    the items is raised after the results before it, one of `make` where its result would have come.
+    """
+    failure: Exception | None = None
+    ahead: deque[Future[T]] = deque()
+    taken = iter(items)
+    with ThreadPoolExecutor(1, thread_name_prefix="made ahead") as pool:
+        try:
+            while failure is None:
+                try:
+                    item = next(taken)
+                except StopIteration:
+                    break
+                except Exception as error:
+                    failure = error
+                    break
+                ahead.append(pool.submit(make, item))
+                if len(ahead) > waiting:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(taken, Generator):
+                taken.close()
+    if failure is not None:
+        raise failure
 
 
 @dataclass(eq=False)
