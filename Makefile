@@ -45,7 +45,7 @@ lock: .venv/uv.stamp  ## resolve all dependencies anew into requirements/*.txt
 	$(LOCK) $(UPGRADE) requirements/uv.in -o requirements/uv.txt
 	$(LOCK) $(UPGRADE) requirements/data.in --no-deps -o requirements/data.txt
 	$(LOCK) $(UPGRADE) pyproject.toml --all-extras --group build --group test --group lint -o requirements/dev.txt
-	$(LOCK) pyproject.toml --all-extras --group build -c requirements/dev.txt -o requirements/run.txt
+	$(LOCK) pyproject.toml --extra s3 --extra postgres --group build -c requirements/dev.txt -o requirements/run.txt
 
 clean:
 	rm -rf .venv var dist

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from lockstitch import dlt as dlt
     from lockstitch.core.errors import (
         AccessError,
         LockstitchError,
@@ -62,6 +63,8 @@ _MODULES = {
 if not TYPE_CHECKING:  # a checker would take any name for one of ours
 
     def __getattr__(name: str) -> object:
+        if name == "dlt":  # not in __all__: `from lockstitch import *` must not hide dlt itself
+            return importlib.import_module("lockstitch.dlt")
         if name not in __all__:
             raise AttributeError(f"module 'lockstitch' has no attribute {name!r}")
         module = importlib.import_module(f"lockstitch.{_MODULES.get(name, 'core.errors')}")

@@ -108,6 +108,13 @@ def adopt(pipeline: PipelineSettings, state: Mapping[str, Any]) -> Mapping[str, 
 
 
 @contextmanager
+def source_of(pipeline: PipelineSettings) -> Generator[Source]:
+    """Open the source alone, its settings found right first; the pipeline's destination is not looked at."""
+    with _opened_source(pipeline, _source_end(pipeline)) as source:
+        yield source
+
+
+@contextmanager
 def landed(pipeline: PipelineSettings) -> Generator[Destination | None]:
     """Open the destination to read what has landed; None where nothing ever did, as opening would make the schema."""
     with _opened_destination(_destination_end(pipeline), pipeline.schema) as destination:
@@ -140,7 +147,7 @@ def validate(pipeline: PipelineSettings) -> None:
 
 def discover(pipeline: PipelineSettings) -> Sequence[Stream]:
     """Return all streams of the source, wanted or not."""
-    with _opened_source(pipeline, _source_end(pipeline)) as source:
+    with source_of(pipeline) as source:
         return source.discover()
 
 
@@ -164,7 +171,7 @@ def check(pipeline: PipelineSettings) -> tuple[Checked, Checked]:
 def check_source(pipeline: PipelineSettings) -> LockstitchError | None:
     """Return what stands against reading the source, or None."""
     try:
-        with _opened_source(pipeline, _source_end(pipeline)) as source:
+        with source_of(pipeline) as source:
             source.check()
     except LockstitchError as error:
         return error

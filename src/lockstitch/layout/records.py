@@ -18,6 +18,12 @@ def record_text(rows: pa.RecordBatch, index: int, limit: int) -> str:
     return json.dumps({name: value for name, value in values if value is not None}, ensure_ascii=False)[:limit]
 
 
+def value_text(one: pa.Array) -> str | None:
+    """Return the only value of an array as text: text as it is, all else in JSON; None for a null."""
+    value = _value(one)
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _value(one: pa.Array) -> Any:
     """Return the only value of an array, as JSON has it."""
     if "[ns" in str(one.type):
