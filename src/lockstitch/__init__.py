@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lockstitch.library.dataset import Dataset, Rows
     from lockstitch.library.pipeline import Pipeline, load_pipeline, pipeline
     from lockstitch.library.result import Run
+    from lockstitch.library.shown import Shown
     from lockstitch.library.streams import OwnStream, stream
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Rows",
     "Run",
     "SettingsError",
+    "Shown",
     "SourceDataError",
     "Superseded",
     "TransientError",
@@ -55,6 +57,7 @@ _MODULES = {
     "Pipeline": "library.pipeline",
     "Rows": "library.dataset",
     "Run": "library.result",
+    "Shown": "library.shown",
     "load_pipeline": "library.pipeline",
     "pipeline": "library.pipeline",
     "stream": "library.streams",

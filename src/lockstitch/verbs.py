@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lockstitch.core.protocols import Destination, Source
     from lockstitch.engine.forecast import Forecast
     from lockstitch.engine.run import Job, RunResult
+    from lockstitch.engine.state import State
     from lockstitch.engine.verify import TableVerdict
 
 
@@ -105,6 +106,16 @@ def adopt(pipeline: PipelineSettings, state: Mapping[str, Any]) -> Mapping[str, 
         from lockstitch.engine import moves
 
         return moves.adopt(source, destination, _job(pipeline), state)
+
+
+def show(pipeline: PipelineSettings) -> State:
+    """Return tables, loads and marks as they stand in the destination; the source is not asked."""
+    from lockstitch.engine.state import State, state_of
+
+    with landed(pipeline) as destination:
+        if destination is None:
+            return State(pipeline.connection, pipeline.schema)
+        return state_of(destination, pipeline.connection, pipeline.schema)
 
 
 @contextmanager

@@ -185,3 +185,20 @@ def test_into_postgresql(bucket: Path, postgres: PostgresDatabase) -> None:
     assert sorted(dataset.users.arrow()["user_id"].to_pylist()) == [1, 2, 3, 4]
     frame = dataset.query("select country, count(*) as n from sessions group by 1 order by 1").pl()
     assert frame.rows() == [("DE", 1), ("FR", 2)]
+
+
+def test_what_has_landed_is_shown(heap: lockstitch.Pipeline) -> None:
+    assert repr(heap.show()) == "heap_data: nothing has landed yet"
+    heap.run()
+    shown = heap.show()
+    assert {table.name: (table.rows, table.key) for table in shown.tables} == {
+        "sessions": (3, ("event_id",)),
+        "users": (4, ("user_id",)),
+    }
+    assert {(load.lane, load.number, load.row.inserted) for load in shown.loads} == {
+        ("sessions", 1, 3),
+        ("users", 1, 4),
+    }
+    assert {lane: mark.number for lane, mark in shown.marks.items()} == {"sessions": 1, "users": 1}
+    assert "users  (4 rows; key user_id)" in repr(shown)
+    assert shown._repr_html_().count("<table>") == 3

@@ -45,6 +45,7 @@ for command in (
     inspect.discover,
     inspect.plan,
     run.run,
+    inspect.show,
     verify.verify,
     state.reset,
     state.adopt,

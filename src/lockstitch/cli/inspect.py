@@ -1,4 +1,4 @@
-"""The commands that look and change nothing: `check`, `discover` and `plan`."""
+"""The commands that look and change nothing: `check`, `discover`, `plan` and `show`."""
 
 from __future__ import annotations
 
@@ -134,3 +134,22 @@ def _forecast_text(one: StreamForecast, schema: str) -> str:
     if one.columns:
         lines.append(f"  new columns, each with its first value: {', '.join(one.columns)}")
     return "\n".join(textwrap.fill(line, width=100, subsequent_indent="    ") for line in lines)
+
+
+@click.command
+@pipeline_argument
+@json_option
+def show(pipeline_path: Path, as_json: bool) -> None:
+    """Show what is in the destination: tables with columns and rows, load history, marks. The source is not asked.
+
+    \b
+    Example:
+      lockstitch show pipeline.toml
+      lockstitch show pipeline.toml --json
+    """
+    from lockstitch import verbs
+    from lockstitch.display.state import state_document, state_text
+    from lockstitch.pipeline_file import load_pipeline
+
+    state = verbs.show(load_pipeline(pipeline_path))
+    click.echo(json_text({"command": "show", **state_document(state)}) if as_json else state_text(state))

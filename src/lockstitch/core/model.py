@@ -320,7 +320,8 @@ class LedgerRow:
 
     `superseded` rows were sent again within the load, or lost to a greater stored sequence. `checksum` is the sum of
     the landed rows' `_sdc_sequence`, modulo 2**63: it does not depend on order. `removed` rows went without a
-    successor. `total` is the table's row count after a load that replaced its content.
+    successor. `total` is the table's row count after a load that replaced its content. `committed_at` is told by a
+    destination's ledger alone.
     """
 
     table: str
@@ -333,6 +334,7 @@ class LedgerRow:
     checksum: int = 0
     removed: int = 0
     total: int | None = None
+    committed_at: datetime | None = field(default=None, compare=False)
 
     def completed(self, steps: Sequence[Step], counts: Sequence[StepCount]) -> LedgerRow:
         """Fill in what the load's steps did to this table."""

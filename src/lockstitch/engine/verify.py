@@ -79,12 +79,13 @@ def expected_rows(ledger: Sequence[tuple[str, int, LedgerRow]]) -> dict[str, int
     return rows
 
 
-def _count(destination: Destination, table: str) -> int:
-    return sum(batch.num_rows for batch in destination.read_back(table, ["_sdc_sequence"]))
+def count_rows(destination: Destination, table: str, column: str = "_sdc_sequence") -> int:
+    """Return a table's number of rows, read by one of its columns."""
+    return sum(batch.num_rows for batch in destination.read_back(table, [column]))
 
 
 def _by_ledger(destination: Destination, table: Table, mark: Mark | None, expected: dict[str, int]) -> TableVerdict:
-    rows = _count(destination, table.name)
+    rows = count_rows(destination, table.name)
     if table.name not in expected:
         return TableVerdict(table.name, "none", rows, None, "no load of this connection has written it")
     note = "" if mark is not None else "the lane was reset and not read again"

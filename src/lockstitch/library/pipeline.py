@@ -19,6 +19,7 @@ from lockstitch.library.own_source import own_source
 from lockstitch.library.progress import Progress, following
 from lockstitch.library.properties import gather
 from lockstitch.library.result import Run
+from lockstitch.library.shown import Shown
 from lockstitch.library.streams import OwnStream
 from lockstitch.pipeline_file import connection_id, schema_name, selection_of
 from lockstitch.pipeline_file import load_pipeline as read_pipeline
@@ -203,6 +204,15 @@ class Pipeline:
         """
         with self._looked_told():
             return verbs.reset(self.settings, stream)
+
+    def show(self) -> Shown:
+        """Return tables, load history and marks as they stand in the destination. The source is not asked.
+
+        print(pipeline.show())
+        {table.name: table.rows for table in pipeline.show().tables}
+        """
+        with self._looked_told():
+            return Shown(verbs.show(self.settings))
 
     def dataset(self) -> Dataset:
         """Return what has landed.

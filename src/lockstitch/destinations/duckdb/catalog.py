@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lockstitch.core.errors import AccessError
@@ -35,6 +36,8 @@ create table if not exists _lockstitch.generations (
     schema_name varchar not null, table_name varchar not null, version bigint not null,
     relation_schema varchar not null, relation varchar not null, parent varchar, key varchar not null);
 """
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LEDGER_FIELDS = ("read", "inserted", "updated", "superseded", "rejected", "adjusted", "checksum", "removed", "total")
 
@@ -114,11 +117,14 @@ def write_ledger(
 
 def read_ledger(db: duckdb.DuckDBPyConnection, connection: str) -> list[tuple[str, int, LedgerRow]]:
     rows = db.execute(
-        f"select lane, number, table_name, {', '.join(LEDGER_FIELDS)} from _lockstitch.ledger "
+        f"select lane, number, table_name, {', '.join(LEDGER_FIELDS)}, epoch_us(committed_at) from _lockstitch.ledger "
         "where connection = ? order by lane, number, rowid",
         [connection],
     ).fetchall()
-    return [(lane, number, LedgerRow(table, *fields)) for lane, number, table, *fields in rows]
+    return [
+        (lane, number, LedgerRow(table, *fields, committed_at=_EPOCH + timedelta(microseconds=at)))
+        for lane, number, table, *fields, at in rows
+    ]
 
 
 def read_tables(db: duckdb.DuckDBPyConnection, schema: str) -> list[Table]:

@@ -151,7 +151,7 @@ def read_ledger(session: Session, connection: str) -> list[tuple[str, int, Ledge
     if format_of(session) == 0:
         return []
     rows = session.rows(
-        f"SELECT lane, number, table_name, {', '.join(_COUNTS)} FROM _lockstitch.ledger"
+        f"SELECT lane, number, table_name, {', '.join(_COUNTS)}, committed_at FROM _lockstitch.ledger"
         " WHERE connection = $1 ORDER BY position",
         connection,
     )
