@@ -23,14 +23,14 @@ from tests.control.stored import (
     run_row,
 )
 
-from lockstitch.control import process, runs, work
+from lockstitch.control import process, runs, selection, work
 from lockstitch.control.messages import Assignment, Committed, Discovered, Done, Ended, Logged, Message, NotLoaded
 from lockstitch.control.process import Killed
 from lockstitch.control.server import Server
 from lockstitch.control.store.tables import connections as table
 from lockstitch.control.store.tables import loads, streams
 from lockstitch.control.work import Worker
-from lockstitch.core.model import LedgerRow, Stream
+from lockstitch.core.model import Field, LedgerRow, Stream, StreamChoice
 
 Hear = Callable[[Message], None]
 Grace = Callable[[], float | None]
@@ -107,6 +107,30 @@ def test_a_run_ends_as_its_child_says(server: Server, child: FakeChild, run: str
     first, second = log_text(server, run).splitlines()
     assert first.endswith("   tap - INFO two")
     assert second.endswith("   tap - INFO lines")
+
+
+def test_a_type_without_a_selection_replicates_all_until_somebody_chooses(server: Server, child: FakeChild):
+    (source_id,) = add_sources(server)
+    form = {"api_key": "key", "start_date": "2026-01-01T00:00:00Z", "image_version": "1.latest"}
+    with server.store.begin() as db:
+        of_source = sa.update(table).where(table.c.id == source_id)
+        db.execute(of_source.values(type="platform.fullstory", properties=form, has_selection=False))
+    child.told = [Discovered((Stream("events", (Field("EventStart"),)),)), *child.told]
+    worker(server).run(begin_run(server, source_id))
+    with server.store.begin() as db:
+        chosen = {"tap_stream_id": "events", "metadata": [_selected([]), _selected(["properties", "EventStart"])]}
+        selection.choose(db, source_id, {"streams": [chosen]})
+    worker(server).run(begin_run(server, source_id))
+    assert [one.selection for one in child.assignments] == [None, {"events": StreamChoice(frozenset({"EventStart"}))}]
+
+
+def _selected(breadcrumb: list[str]) -> dict[str, Any]:
+    return {"breadcrumb": breadcrumb, "metadata": {"selected": True}}
+
+
+def test_a_type_with_a_selection_replicates_nothing_until_somebody_chooses(server: Server, child: FakeChild, run: str):
+    worker(server).run(run)
+    assert [one.selection for one in child.assignments] == [{}]
 
 
 def test_an_ended_run_is_not_carried_out_again(server: Server, child: FakeChild, run: str):

@@ -140,6 +140,11 @@ def is_pushed(type_name: str) -> bool:
     return type_name.startswith(PUSHED)
 
 
+def has_field_selection(type_name: str) -> bool:
+    kind = find("source", type_name)
+    return kind is not None and any(step.type == "field_selection" for step in kind.steps)
+
+
 def schedule_for(row: Row) -> Schedule | None:
     """Return when the source is to run by itself; None for one whose rows are pushed."""
     return None if is_pushed(row.type) else _schedule(row.type, *map(row.properties.get, _SCHEDULE))

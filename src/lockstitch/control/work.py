@@ -33,6 +33,7 @@ from lockstitch.control.process import Killed
 from lockstitch.control.store.database import Store
 from lockstitch.control.store.tables import connections as connection_table
 from lockstitch.core.errors import LockstitchError, SettingsError
+from lockstitch.core.model import Selection
 
 log = logging.getLogger(__name__)
 
@@ -190,8 +191,15 @@ class Worker:
             source_properties=self._source_properties(source),
             destination_type=destination.type,
             destination_properties=connections.settings(self.custody, destination),
-            selection=None if sources.is_pushed(source.type) else selection.selection(db, source.id),
+            selection=self._selection(db, source),
         )
+
+    def _selection(self, db: sa.Connection, source: Row) -> Selection:
+        """Return what is chosen; None, all streams, where a type's card has no such step and nobody chose any."""
+        if sources.is_pushed(source.type):
+            return None
+        chosen = selection.selection(db, source.id)
+        return chosen if chosen or sources.has_field_selection(source.type) else None
 
     def _source_properties(self, source: Row) -> dict[str, Any]:
         if sources.is_pushed(source.type):

@@ -81,6 +81,7 @@ def test_version_1_offers_events_and_all_others_14_streams(small: Account) -> No
     for version in (None, "2", "2.latest", "10"):
         found = [stream.name for stream in small.source(image_version=version).discover()]
         assert (found[0], len(found)) == ("events", 14)
+    assert len(small.source(image_version="1.latest", all_streams=True).discover()) == 14
     assert small.server.requests == []
 
 

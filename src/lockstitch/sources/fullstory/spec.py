@@ -39,6 +39,8 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
     cron_expression: str | None = None
     #: 1 offers the stream events alone, as Stitch's version 1 does; everything else offers all streams.
     image_version: str | None = None
+    #: Offer all streams whatever image_version says, which on a server nobody can set.
+    all_streams: bool = False
 
     #: How events are fetched. auto is data_export, or segment_export where the account has no Data Export.
     events_api: Literal["auto", "data_export", "segment_export"] = "auto"
@@ -63,7 +65,8 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
 
     @property
     def only_events(self) -> bool:
-        return self.image_version is not None and self.image_version.partition(".")[0] == "1"
+        is_first = self.image_version is not None and self.image_version.partition(".")[0] == "1"
+        return is_first and not self.all_streams
 
 
 def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
