@@ -213,6 +213,7 @@ def test_it_waits_as_long_as_it_is_asked_to(files: Files, tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_too_large_or_takes_too_long_is_given_up(files: Files, tmp_path: Path) -> None:
+    files.ranges = False
     with pytest.raises(SourceDataError, match="more than"):
         Fetching(files, tmp_path).fetch(bounds=Bounds(most_bytes=1000))
     with pytest.raises(TransientError, match="not complete after 0 s"):
