@@ -39,6 +39,18 @@ def test_plain_progress_is_lines_on_stderr(heap: lockstitch.Pipeline, capfd: pyt
     assert "users: load 1 committed, users 4 rows" in err.splitlines()
 
 
+def test_in_a_terminal_a_run_is_a_live_table(
+    heap: lockstitch.Pipeline, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    heap.run()
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "rows/s" in err
+    assert "users: created" in err
+
+
 def test_a_progress_that_there_is_not_is_refused(heap: lockstitch.Pipeline) -> None:
     with pytest.raises(lockstitch.SettingsError, match="progress is 'loud'"):
         heap.run(progress="loud")  # pyright: ignore[reportArgumentType]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from lockstitch.core.model import Column, CreateTable, LedgerRow, Load, Step, StepCount
@@ -10,6 +12,10 @@ from lockstitch.testing.contract.shop import CONNECTION, LANE, THEN, Row, Shop, 
 
 def _upsert(table: CreateTable, guarded: bool = False) -> Step:
     return Step(table.table, "upsert", table.columns, table.key, guarded=guarded)
+
+
+#: A destination has a clock of its own.
+_CLOCKS_APART = timedelta(minutes=1)
 
 
 class StepsContract:
@@ -177,9 +183,12 @@ class StepsContract:
     def test_the_ledger_is_completed_by_what_the_steps_did(self, shop: Shop, orders: CreateTable) -> None:
         rows = [shop.row(id=2), shop.row(id=3), shop.row(id=4)]
         row = LedgerRow("orders", read=6, superseded=1, rejected=2, adjusted=1, checksum=2**63 - 1)
+        before = datetime.now(UTC) - _CLOCKS_APART
         shop.load((_upsert(orders), rows), ledger=[row])
         lane, number, written = _ledger(shop)[-1]
         assert (lane, number) == (LANE, 2)
+        assert written.committed_at is not None
+        assert before <= written.committed_at <= datetime.now(UTC) + _CLOCKS_APART
         assert written == LedgerRow("orders", 6, 2, 1, 1, 2, 1, 2**63 - 1)
 
     def test_ignored_rows_count_as_superseded(self, shop: Shop, orders: CreateTable) -> None:
