@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lockstitch.core.model import Batch, Checkpoint, Json, Message, Publish, Version
+from lockstitch.core.model import Batch, Checkpoint, Json, Message, Publish, Selected, Version
 from lockstitch.sources.fullstory import tables
 from lockstitch.sources.fullstory.shapes import SETTINGS, TABLES
 from lockstitch.testing.vendors.faults import Failure
@@ -98,6 +98,16 @@ def test_a_list_that_is_too_large_to_hold_is_delivered_as_it_comes(
     second = paged.read("users", cursors(first)[-1])
     assert version(second) > version(first)
     assert rows(second) == rows(first)
+
+
+def test_a_first_fill_is_delivered_as_it_comes(paged: Account) -> None:
+    source = paged.source()
+    (users,) = [one for one in source.discover() if one.name == "users"]
+    (lane,) = source.lanes([Selected(users)])
+    messages = source.read(lane, None)
+    assert isinstance(next(messages), Version)
+    assert isinstance(next(messages), Batch)
+    assert len(paged.server.requests) == 1
 
 
 def test_an_empty_list_empties_the_table_once(account: Account) -> None:

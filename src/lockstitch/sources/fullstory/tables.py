@@ -52,22 +52,21 @@ class TableReader:
     def read(self, cursor: Json) -> Iterator[Message]:
         """Yield the version that is under way to its end, or else a new one if the list has changed."""
         before = read_cursor(cursor, TableCursor)
-        resumed = self._resumed(before) if before is not None and before.token is not None else None
-        if before is not None and resumed is not None:
+        now = time.time_ns() // 1_000_000
+        if before is None:
+            yield from self._version(now, self._pages(None, ""))
+            return
+        resumed = self._resumed(before) if before.token is not None else None
+        if resumed is not None:
             yield from self._version(before.version, resumed)
             return
         pages = self._pages(None, "")
-        held: list[_Page] = []
-        for page in pages:
-            held.append(page)
-            if sum(len(bytes(record)) for one in held for record in one.records) > HELD_BYTES:
-                break
-        if before is not None and before.token is None and held[-1].token is None and held[-1].digest == before.digest:
+        held = _held(pages)
+        is_unchanged = before.token is None and held[-1].token is None and held[-1].digest == before.digest
+        if is_unchanged:
             yield Checkpoint(cursor)
-            return
-        now = time.time_ns() // 1_000_000
-        number = now if before is None else max(now, before.version + 1)
-        yield from self._version(number, _chained(held, pages))
+        else:
+            yield from self._version(max(now, before.version + 1), _chained(held, pages))
 
     def _resumed(self, before: TableCursor) -> Iterator[_Page] | None:
         """Return the pages from the cursor's token on; None where FullStory does not know it any more."""
@@ -106,6 +105,18 @@ class TableReader:
             found = self._apis.object(f"{self._table.path}/{quote(str(number), safe='')}", accept=_GONE)
             if found is not None:
                 yield found
+
+
+def _held(pages: Iterator[_Page]) -> list[_Page]:
+    """Take pages up to the last one, or as many as may be held."""
+    held: list[_Page] = []
+    size = 0
+    for page in pages:
+        held.append(page)
+        size += sum(len(bytes(record)) for record in page.records)
+        if size > HELD_BYTES:
+            break
+    return held
 
 
 def _chained(first: Sequence[_Page], rest: Iterator[_Page]) -> Iterator[_Page]:
