@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lockstitch.core.errors import AccessError, SourceDataError
+from lockstitch.core.errors import AccessError, SourceDataError, TransientError
 from lockstitch.core.model import Batch, Checkpoint, Json, Message, Remaining
 from lockstitch.sources.fullstory import api, bundles
 from lockstitch.sources.fullstory.shapes import EVENT_FIELDS
@@ -266,6 +266,17 @@ def test_records_before_a_cut_are_not_delivered_twice(
     messages = account.read("events")
     assert ids(messages) == list(range(20))
     assert shape(messages).count("B") > 5
+
+
+def test_a_bundle_that_is_gone_after_a_cut_is_no_reason_to_go_on(
+    written: Callable[..., Account], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of its rows are delivered: to leave it out, or to begin it anew, would lose or double them."""
+    monkeypatch.setattr("lockstitch.sources.fullstory.delivery.PIECE_BYTES", 60)
+    account = written({1: [body(*range(20))[:-100]], 2: [body(21)]})
+    account.server.faults.add(Failure(status=404, on=GET, after=1, times=None))
+    with pytest.raises(TransientError, match="cannot be fetched again"):
+        account.read("events")
 
 
 def test_a_large_bundle_has_checkpoints_within(

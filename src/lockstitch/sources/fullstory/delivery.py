@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from lockstitch.core.errors import SourceDataError
+from lockstitch.core.errors import SourceDataError, TransientError
 from lockstitch.core.model import Batch
 from lockstitch.sources.fullstory.shapes import EVENTS
 from lockstitch.toolkit.http.download import GZIP
@@ -50,6 +50,8 @@ class Delivery:
         for tried in range(1, _TRIES + 1):
             try:
                 if not fetch(path):
+                    if tried > 1:
+                        raise TransientError(f"{self.name} was cut, and cannot be fetched again")
                     return False
                 with _opened(path, self.name) as file:
                     yield from self._rest(records(file, self.name, piece=PIECE_BYTES), rows)
