@@ -13,7 +13,8 @@ from lockstitch.core.errors import AccessError, SettingsError
 from lockstitch.core.model import StreamChoice
 from lockstitch.engine.limits import LoadLimits
 from lockstitch.pipeline_file import connection_id, load_pipeline, schema_name
-from lockstitch.verbs import PipelineSettings, home_folder
+from lockstitch.toolkit.home import home_folder
+from lockstitch.verbs import PipelineSettings
 
 WHOLE = """
 [source]

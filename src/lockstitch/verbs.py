@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from lockstitch.core.errors import LockstitchError, SettingsError
 from lockstitch.core.model import Json, Lane, Mark, Selection, Stream
 from lockstitch.engine.events import Event, LaneFinished, Waiting, Warned
 from lockstitch.engine.limits import LoadLimits
+from lockstitch.toolkit.home import home_folder
 
 if TYPE_CHECKING:
     from threading import Event as Flag
@@ -197,19 +197,6 @@ def check_destination(pipeline: PipelineSettings) -> LockstitchError | None:
     except LockstitchError as error:
         return error
     return None
-
-
-def home_folder() -> Path:
-    """Return the folder for what waits between runs and loads, made so that only its owner can look inside."""
-    home = Path(os.environ.get("LOCKSTITCH_HOME") or "~/.lockstitch").expanduser()
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"the home folder {home} cannot be made: {error.strerror}",
-            hint="set LOCKSTITCH_HOME to a folder that can be written",
-        ) from error
-    return home
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------

@@ -304,7 +304,8 @@ class StepCount:
     `ignored` rows lost to a greater stored sequence or, at a `publish`, to a later row of the generation: those were
     counted as inserted when it was filled, so a publish takes them back by a negative `inserted`. `total` is the
     table's row count afterwards, told by `replace` and `publish`. `removed` rows went without a successor: those of a
-    subtable whose parent was sent again with fewer.
+    subtable whose parent was sent again with fewer. `rejected` rows were refused by the destination itself, which keeps
+    them with its reason, as it does those of `_sdc_rejected`.
     """
 
     inserted: int = 0
@@ -312,6 +313,7 @@ class StepCount:
     ignored: int = 0
     removed: int = 0
     total: int | None = None
+    rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +348,7 @@ class LedgerRow:
             updated=sum(count.updated for count in own),
             removed=sum(count.removed for count in own),
             superseded=self.superseded + sum(count.ignored for count in own),
+            rejected=self.rejected + sum(count.rejected for count in own),
             total=totals[-1] if totals else None,
         )
 
@@ -364,11 +367,16 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a destination promises. Closed: the planner branches on each field and a contract test covers it."""
+    """What a destination promises. Closed: the planner branches on each field and a contract test covers it.
 
-    atomic: Literal["all", "rows", "table", "object"] = "all"
+    `atomic` says what becomes visible at once; "none": each row as it is sent, and an interrupted load goes on with
+    those that were not. `readable` is False where rows are sent on and cannot be read back.
+    """
+
+    atomic: Literal["all", "rows", "table", "object", "none"] = "all"
     exclusive: bool = False
     upsert: bool = True
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

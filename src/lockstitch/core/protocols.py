@@ -150,7 +150,7 @@ class Writer(Protocol):
     def commit(self, mark: Mark, ledger: Sequence[LedgerRow]) -> Sequence[StepCount]:
         """In one transaction: lock and compare the mark, apply changes, the steps in order, the mark and the ledger.
 
-        `ledger` comes without `inserted`, `updated` and `total`: they are filled in, and `superseded` added to, from
-        what the steps did, which is returned step by step. Raises `Superseded` if the lane's mark is another one.
+        `ledger` comes without `inserted`, `updated` and `total`: they are filled in, `superseded` and `rejected` added
+        to, from what the steps did, which is returned step by step. Raises `Superseded` if the lane's mark is another.
         """
         ...

@@ -68,7 +68,8 @@ def forecast(source: Source, destination: Destination, job: Job) -> Forecast:
     streams = [
         one for lane in plan.lanes for one in _lane(source, lane, marks.get(lane.name), plan, tables, destination.rules)
     ]
-    return Forecast(job.connection, job.schema, tuple(streams), tuple(_reservations(plan, destination.rules)))
+    reservations = (*_reservations(plan, destination.rules), *_visibility(destination))
+    return Forecast(job.connection, job.schema, tuple(streams), reservations)
 
 
 @dataclass(slots=True)
@@ -156,6 +157,12 @@ def _reservations(plan: Plan, rules: Rules) -> Iterable[str]:
     incremental = [name for name, one in plan.streams.items() if one.selected.method == "INCREMENTAL"]
     if incremental:
         yield f"{_listed(incremental)}: rows deleted at the source stay until it sends all rows anew"
+
+
+def _visibility(destination: Destination) -> Iterable[str]:
+    if destination.capabilities.atomic == "none":
+        title = destination.rules.title
+        yield f"{title} has each row as soon as it is sent: of an interrupted load a part is there until the next run"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from lockstitch.core.model import Column, LedgerRow, Mark
+from lockstitch.core.model import Column, LedgerRow, Mark, Table
 from lockstitch.core.protocols import Destination
 from lockstitch.engine.verify import count_rows, expected_rows
 
@@ -61,7 +61,7 @@ def state_of(destination: Destination, connection: str, schema: str) -> State:
                 one.columns,
                 one.key,
                 one.parent,
-                count_rows(destination, one.name, one.columns[0].name),
+                _rows(destination, one, expected),
                 expected.get(one.name),
             )
             for one in tables
@@ -70,6 +70,12 @@ def state_of(destination: Destination, connection: str, schema: str) -> State:
         tuple(LoadState(lane, number, row) for lane, number, row in sorted(ledger, key=_committed_at)),
         destination.marks(connection),
     )
+
+
+def _rows(destination: Destination, table: Table, expected: Mapping[str, int]) -> int:
+    if not destination.capabilities.readable:
+        return expected.get(table.name, 0)  # what the loads have sent
+    return count_rows(destination, table.name, table.columns[0].name)
 
 
 def _committed_at(load: tuple[str, int, LedgerRow]) -> datetime:

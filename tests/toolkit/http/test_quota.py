@@ -121,3 +121,12 @@ def test_files_are_for_their_owner_only_and_do_not_hold_the_key(tmp_path: Path) 
     assert state.parent.stat().st_mode & 0o777 == 0o700
     assert KEY not in state.name
     assert KEY.encode() not in state.read_bytes()
+
+
+def test_requests_that_went_along_with_one_are_charged_to_the_next(tmp_path: Path) -> None:
+    sleeps = Sleeps()
+    quota = Quota(tmp_path, "heap", KEY, Rate(100, 1.0), sleep=sleeps)
+    quota.take()
+    quota.charge(99)
+    assert quota.take() > 0.9
+    assert quota.take() > 0.9  # the clock stood still, so the next place is one further

@@ -15,8 +15,8 @@ from lockstitch.core.rules import Rules
 from lockstitch.destinations.duckdb import catalog
 from lockstitch.destinations.duckdb.catalog import quoted
 from lockstitch.destinations.duckdb.errors import translated
-from lockstitch.destinations.duckdb.lock import held
 from lockstitch.destinations.duckdb.rules import RULES
+from lockstitch.toolkit.held import held
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lockstitch.core.errors import SettingsError
+from lockstitch.toolkit.home import home_folder
 
 if TYPE_CHECKING:
     from lockstitch.core.protocols import Source
@@ -67,8 +67,7 @@ def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
     _refuse_incomplete(properties)
     from lockstitch.sources.heap.source import HeapSource
 
-    home = Path(os.environ.get("LOCKSTITCH_HOME") or "~/.lockstitch").expanduser()
-    return HeapSource(properties, spool or home / "spool")
+    return HeapSource(properties, spool or home_folder() / "spool")
 
 
 def _refuse_incomplete(properties: Properties) -> None:

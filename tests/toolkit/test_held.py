@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lockstitch.core.errors import TransientError
-from lockstitch.destinations.duckdb.lock import held
+from lockstitch.toolkit.held import held
 
 
 def test_a_run_that_waits_names_the_one_that_holds_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

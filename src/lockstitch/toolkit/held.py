@@ -1,4 +1,4 @@
-"""Who may open the file: one of us at a time, in the order of coming."""
+"""Who may use a file, such as a DuckDB database: one of us at a time, in the order of coming."""
 
 from __future__ import annotations
 
