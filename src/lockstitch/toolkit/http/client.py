@@ -149,7 +149,7 @@ class Api:
     ) -> Answer:
         """Send a request until it is answered for good; `read` may raise msgspec.DecodeError for a broken answer."""
         request = _Request(method, path, params, body)
-        trial = _Trial(self, f"{method} {path}")
+        trial = Trial(self, f"{method} {path}")
         while True:
             try:
                 answer = self._sent(request, renew=trial.is_to_renew())
@@ -238,7 +238,7 @@ class _Request:
 
 
 @dataclass(slots=True)
-class _Trial:
+class Trial:
     """One request and its repetitions."""
 
     api: Api

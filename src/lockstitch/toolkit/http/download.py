@@ -14,7 +14,7 @@ from typing import BinaryIO
 import httpx2
 
 from lockstitch.core.errors import SettingsError, SourceDataError, TransientError
-from lockstitch.toolkit.http.client import Answer, Api, Params, _Trial
+from lockstitch.toolkit.http.client import Answer, Api, Params, Trial
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def download(
     A cut one is gone on with where the server can do that and the file is still the same, and else fetched anew.
     Raises what its meaning is for a status, TransientError, and SourceDataError for a file that is always damaged.
     """
-    trial = _Trial(api, f"GET {_path(url)}")
+    trial = Trial(api, f"GET {_path(url)}")
     try:
         with target.open("wb") as file:
             part = _Part(file, bounds)
@@ -86,7 +86,7 @@ def _asked(api: Api, url: str, params: Params | None, place: str, part: _Part) -
         return None
 
 
-def _is_final(trial: _Trial, answer: Answer, accept: frozenset[int], part: _Part) -> bool:
+def _is_final(trial: Trial, answer: Answer, accept: frozenset[int], part: _Part) -> bool:
     if answer.status == 416 or (answer.status < 300 and answer.status not in accept):
         part.begin_anew()
         trial.failed(f"{trial.place} answers {answer.status} and gives no file", None)
