@@ -19,7 +19,8 @@ import pyarrow.json as pj
 
 from lockstitch.core.errors import SourceDataError
 from lockstitch.toolkit.exact import Exact, exact_number
-from lockstitch.toolkit.shapes import Fields, conformed, parse_type, shaped
+from lockstitch.toolkit.shapes import Fields
+from lockstitch.toolkit.shaping import conformed, parse_type, shaped
 from lockstitch.toolkit.values import batch_of
 
 Record = bytes | msgspec.Raw
@@ -35,7 +36,7 @@ _SAMPLE = 100
 class JsonRows:
     """Turns the records of one stream into Arrow, batch by batch.
 
-    `fields` are the stream's declared fields (`shapes.Shape`). With `closed`, others are left out, at every depth, but
+    `fields` are the stream's declared fields (`toolkit/shapes.py`). With `closed`, others are left out, at every depth, but
     for fields of the record itself that `keeps` tells; their paths come to be in `unseen`. Without declared fields
     everything is taken as it is written.
     """
