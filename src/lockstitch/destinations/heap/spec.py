@@ -10,6 +10,7 @@ import msgspec
 from lockstitch.core.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from lockstitch.core.protocols import Destination
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 TYPES = ("heap",)
 TITLE = "Heap (sender)"
 EXTRA: str | None = None
-CREDENTIALS = frozenset({"access_token"})
+CREDENTIALS = frozenset({"access_token", "client_secret"})
 PATHS = {"state": ""}
-HOSTS: dict[str, str | None] = {"base_url": None}
+HOSTS: dict[str, str | None] = {"base_url": None, "token_url": None}
 
 BASE_URLS = {"us": "https://heapanalytics.com", "eu": "https://c.eu.heap-api.com"}
+#: Where the variant behind a token is said to be; Heap does not confirm it.
+TOKEN_BASE_URL = "https://api.heap.io"
 
 
 class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -36,9 +39,13 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
     #: Where the API is, in place of the region's address.
     base_url: str | None = None
     #: How requests are authorised; a token is asked for by other addresses than Heap's documented one.
-    auth: Literal["app_id", "bearer"] = "app_id"
+    auth: Literal["app_id", "bearer", "client_credentials"] = "app_id"
     #: With `auth` "bearer": the token.
     access_token: str | None = None
+    #: With `auth` "client_credentials": the client, and where it gets its tokens if not below `base_url`.
+    client_id: str | None = None
+    client_secret: str | None = None
+    token_url: str | None = None
     #: The folder for what the sender must remember; without it, one below the home folder.
     state: str | None = None
 
@@ -54,16 +61,24 @@ def open_destination(properties: Properties) -> Destination:
     from lockstitch.destinations.heap.state import State
     from lockstitch.toolkit.home import home_folder
 
-    base_url = properties.base_url or BASE_URLS[properties.region]
-    token = properties.access_token
     home = home_folder()
-    api = HeapApi(
-        base_url,
-        properties.app_id,
-        authorize=(lambda _: {"Authorization": f"Bearer {token}"}) if properties.auth == "bearer" else None,
-        home=home,
-    )
+    by_app_id = properties.auth == "app_id"
+    base_url = properties.base_url or (BASE_URLS[properties.region] if by_app_id else TOKEN_BASE_URL)
+    api = HeapApi(base_url, properties.app_id, authorize=_authorize(properties, base_url, home), home=home)
     return Heap(api, sends, State(_state(properties, base_url, home)))
+
+
+def _authorize(properties: Properties, base_url: str, home: Path) -> Callable[[bool], Mapping[str, str]] | None:
+    """Return what gives the header with a token, or None where the app_id is enough."""
+    if properties.auth == "client_credentials":
+        from lockstitch.toolkit.http.oauth import Grant, Tokens
+
+        token_url = properties.token_url or f"{base_url.rstrip('/')}/oauth/token"
+        return Tokens(home, Grant(token_url, properties.client_id or "", properties.client_secret or "")).headers
+    if properties.auth == "bearer":
+        headers = {"Authorization": f"Bearer {properties.access_token}"}
+        return lambda _: headers
+    return None
 
 
 def _state(properties: Properties, base_url: str, home: Path) -> Path:
@@ -72,16 +87,18 @@ def _state(properties: Properties, base_url: str, home: Path) -> Path:
 
     if properties.state is not None:
         return Path(properties.state).expanduser()
-    name = f"{base_url}\0{properties.app_id}"
+    name = f"{base_url}\0{properties.app_id}\0{properties.client_id}"
     return home / "heap" / hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
 
 def _refuse_wrong(properties: Properties) -> None:
-    if properties.base_url is not None and not re.match(r"https?://[^/]+", properties.base_url):
-        raise SettingsError(
-            f"destination.properties.base_url is {properties.base_url!r}",
-            hint=f"write an address such as {BASE_URLS['us']}, or leave it out",
-        )
+    for name in ("base_url", "token_url"):
+        address = getattr(properties, name)
+        if address is not None and not re.match(r"https?://[^/]+", address):
+            raise SettingsError(
+                f"destination.properties.{name} is {address!r}",
+                hint=f"write an address such as {BASE_URLS['us']}, or leave it out",
+            )
     for name in _NEEDED[properties.auth]:
         if not (getattr(properties, name) or "").strip():
             raise SettingsError(
@@ -89,4 +106,4 @@ def _refuse_wrong(properties: Properties) -> None:
             )
 
 
-_NEEDED = {"app_id": ("app_id",), "bearer": ("access_token",)}
+_NEEDED = {"app_id": ("app_id",), "bearer": ("access_token",), "client_credentials": ("client_id", "client_secret")}

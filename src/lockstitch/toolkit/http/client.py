@@ -95,6 +95,13 @@ class Answer:
         return " ".join(text.split())[:300] or "nothing more"
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A request's body as the fields of a form; any other body is sent as JSON."""
+
+    fields: Mapping[str, str] = field(repr=False)
+
+
 @dataclass(slots=True)
 class Api:
     """A vendor's API.
@@ -200,6 +207,8 @@ class Api:
             self.quota.take()
         begun, begun_at = time.monotonic(), datetime.now(UTC)
         content: dict[str, Any] = {} if request.body is None else {"json": request.body}
+        if isinstance(request.body, Form):
+            content = {"data": dict(request.body.fields)}
         with self._http().stream(
             request.method,
             request.path,
