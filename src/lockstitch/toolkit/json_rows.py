@@ -36,9 +36,9 @@ _SAMPLE = 100
 class JsonRows:
     """Turns the records of one stream into Arrow, batch by batch.
 
-    `fields` are the stream's declared fields (`toolkit/shapes.py`). With `closed`, others are left out, at every depth, but
-    for fields of the record itself that `keeps` tells; their paths come to be in `unseen`. Without declared fields
-    everything is taken as it is written.
+    `fields` are the stream's declared fields, as `toolkit/shapes.py` writes them. With `closed`, others are left out,
+    at every depth, but for fields of the record itself that `keeps` tells; their paths come to be in `unseen`. Without
+    declared fields everything is taken as it is written.
     """
 
     def __init__(
