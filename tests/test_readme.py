@@ -73,4 +73,5 @@ def test_a_program_runs_as_shown(program: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("LOCKSTITCH_HOME", raising=False)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    exec(compile(program.replace("file:///data/heap-rs3-acme", bucket.as_uri()), "page", "exec"), {})
+    shown = compile(program.replace("file:///data/heap-rs3-acme", bucket.as_uri()), "page", "exec")
+    exec(shown, {"__name__": "__main__"})

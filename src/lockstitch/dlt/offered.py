@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from lockstitch import verbs
 from lockstitch.core.model import Json, Lane, Selected, Stream
+from lockstitch.dlt.errors import require_dlt
 from lockstitch.engine.plan import choose
-from lockstitch.library.pipeline import OWN, Streams, pipeline
-from lockstitch.library.streams import OwnStream
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
 
     from lockstitch.dlt.columns import Columns
     from lockstitch.dlt.package import Package
+    from lockstitch.library.pipeline import Streams
+    from lockstitch.library.streams import OwnStream
 
 #: Marks a column of JSON text in dlt's schema, where its type is text: not every destination of dlt's loads JSON.
 NESTED = "x-lockstitch-nested"
@@ -55,6 +56,10 @@ def source(
 
     Raises SettingsError, and what the source raises when it is asked.
     """
+    require_dlt()
+    # That module knows this package, too: a pipeline of ours can have a source of dlt's.
+    from lockstitch.library.pipeline import OWN, pipeline
+
     called = name or (source.rpartition(".")[2] if isinstance(source, str) else OWN)
     return offered(pipeline(called, source=source, properties=properties, streams=streams).settings)
 

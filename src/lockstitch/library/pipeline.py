@@ -7,12 +7,13 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lockstitch import verbs
 from lockstitch.connectors import find_connector
 from lockstitch.core.errors import SettingsError, verdict_of
 from lockstitch.core.model import Json, Lane, Selection, Stream
+from lockstitch.dlt.taken import DLT, is_dlts, taken_source
 from lockstitch.engine.limits import LoadLimits
 from lockstitch.library.dataset import Dataset
 from lockstitch.library.own_source import own_source
@@ -26,6 +27,7 @@ from lockstitch.pipeline_file import load_pipeline as read_pipeline
 
 if TYPE_CHECKING:
     from lockstitch.core.protocols import Source
+    from lockstitch.dlt.taken import Given
     from lockstitch.engine.events import Event
     from lockstitch.engine.forecast import Forecast
     from lockstitch.engine.verify import TableVerdict
@@ -40,7 +42,7 @@ Streams = str | Sequence[str] | Mapping[str, object]
 def pipeline(  # noqa: PLR0913 - each is a setting, given by its name
     name: str,
     *,
-    source: str | OwnStream | Sequence[OwnStream],
+    source: str | OwnStream | Given | Sequence[OwnStream] | Sequence[Given],
     properties: Mapping[str, Json] | None = None,
     destination: str = "duckdb",
     destination_properties: Mapping[str, Json] | None = None,
@@ -54,17 +56,18 @@ def pipeline(  # noqa: PLR0913 - each is a setting, given by its name
         lockstitch.pipeline("heap", source="platform.heap", properties={"bucket_url": "file:///data/heap"}).run()
 
     `name` is the pipeline's own: its settings and its progress belong to it. `source` and `destination` are types, as
-    `lockstitch.connectors.known_types` lists them; a source may also be a `lockstitch.stream` of your own, or several.
-    DuckDB without a path is `<name>.duckdb` in the working directory. `dataset` is the schema of the tables, called
-    like the pipeline if left out. A property that is not given is looked for in the environment
-    (LOCKSTITCH_HEAP__SOURCE__BUCKET_URL), then in `.lockstitch/secrets.toml`; docs/library.md has the order. `streams`
-    are "*" for all, or names, or a mapping of names to "*" or lists of fields. `limits` say when a load is cut. `id`
-    names the progress in the destination, where it is not to be made of the names.
+    `lockstitch.connectors.known_types` lists them; a source may also be a `lockstitch.stream` of your own, or several,
+    or a source or resource of dlt's, or several (docs/dlt.md). DuckDB without a path is `<name>.duckdb` in the working
+    directory. `dataset` is the schema of the tables, called like the pipeline if left out. A property that is not given
+    is looked for in the environment (LOCKSTITCH_HEAP__SOURCE__BUCKET_URL), then in `.lockstitch/secrets.toml`;
+    docs/library.md has the order. `streams` are "*" for all, or names, or a mapping of names to "*" or lists of fields.
+    `limits` say when a load is cut. `id` names the progress in the destination, where it is not to be made of the
+    names.
 
     Raises SettingsError, which says where it looked.
     """
     schema = schema_name(dataset or name)
-    source_type = source if isinstance(source, str) else OWN
+    source_type = source if isinstance(source, str) else DLT if _is_dlts(source) else OWN
     found = gather(name, find_connector("source", source), properties or {}) if isinstance(source, str) else None
     end_found = gather(name, find_connector("destination", destination), destination_properties or {})
     settings = verbs.PipelineSettings(
@@ -76,7 +79,7 @@ def pipeline(  # noqa: PLR0913 - each is a setting, given by its name
         destination_properties=end_found.values,
         selection=_selection(streams),
         limits=limits or LoadLimits(),
-        own_source=None if isinstance(source, str) else _own_source(source, properties),
+        own_source=None if isinstance(source, str) else _given_source(source, properties),
     )
     made = Pipeline(name, settings, {"source": found.looked if found else "", "destination": end_found.looked})
     with made._looked_told():
@@ -84,13 +87,23 @@ def pipeline(  # noqa: PLR0913 - each is a setting, given by its name
     return made
 
 
-def _own_source(source: OwnStream | Sequence[OwnStream], properties: object) -> Callable[[], Source]:
+def _is_dlts(source: object) -> bool:
+    several = cast("Sequence[object]", source) if isinstance(source, list | tuple) else [source]
+    return bool(several) and all(map(is_dlts, several))
+
+
+def _given_source(
+    source: OwnStream | Given | Sequence[OwnStream] | Sequence[Given], properties: object
+) -> Callable[[], Source]:
+    """Return what opens the streams, or the sources of dlt's, that a program gives."""
     if properties:
         raise SettingsError(
             "properties are given, and the source is the program's own",
             hint="let the streams' functions read their settings themselves",
         )
-    streams = [source] if isinstance(source, OwnStream) else list(source)
+    if _is_dlts(source):
+        return taken_source(cast("Given | Sequence[Given]", source))
+    streams = [source] if isinstance(source, OwnStream) else list(cast("Sequence[OwnStream]", source))
     for one in streams:
         if not isinstance(one, OwnStream):  # pyright: ignore[reportUnnecessaryIsInstance] - a program may be untyped
             raise SettingsError(f"source holds {one!r}, which is no stream", hint="write @lockstitch.stream before it")

@@ -1,0 +1,36 @@
+"""`lockstitch.dlt.rest_api`: an HTTP API by dlt's configuration dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from lockstitch.core.errors import SettingsError
+from lockstitch.dlt.errors import require_dlt
+
+if TYPE_CHECKING:
+    from dlt.extract import DltSource
+
+
+def rest_api(config: Mapping[str, Any], *, name: str = "rest_api") -> DltSource:
+    """Return the source of a configuration dictionary of dlt's `rest_api`, for a pipeline of ours or of dlt's.
+
+        github = lockstitch.dlt.rest_api({
+            "client": {"base_url": "https://api.github.com/repos/dlt-hub/dlt/"},
+            "resource_defaults": {"primary_key": "id", "write_disposition": "merge"},
+            "resources": ["issues"],
+        })
+        lockstitch.pipeline("github", source=github).run()
+
+    Nothing is asked of the API yet. Raises SettingsError for what dlt finds wrong in the dictionary.
+    """
+    require_dlt()
+    from dlt.sources.rest_api import rest_api_source
+
+    try:
+        return rest_api_source(cast("Any", config), name=name)
+    except Exception as error:
+        raise SettingsError(
+            f"the rest_api configuration {name}: {error}",
+            hint="correct the dictionary; dlt's documentation describes it",
+        ) from error
