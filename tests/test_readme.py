@@ -13,6 +13,7 @@ from lockstitch.cli.app import cli
 from lockstitch.connectors import find_connector, open_source, parse_properties
 from lockstitch.pipeline_file import load_pipeline
 from lockstitch.testing.heap_bucket import DumpTable, write_dump
+from lockstitch.testing.vendors.heap_api import HeapServer
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -52,16 +53,23 @@ def test_the_readme_shows_what_make_offers() -> None:
         assert set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(), re.MULTILINE)) <= targets
 
 
-def _programs() -> Iterator[tuple[str, str]]:
+def _programs() -> Iterator[tuple[str, str, str | None]]:
     for page in PAGES:
         blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
         if any("import lockstitch" in block for block in blocks):
-            yield str(page.relative_to(ROOT)), "\n".join(blocks)
+            secrets = re.search(
+                r"^```toml\n(# \.lockstitch/secrets\.toml\n.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
+            )
+            yield str(page.relative_to(ROOT)), "\n".join(blocks), secrets and secrets[1]
 
 
-@pytest.mark.parametrize("program", [pytest.param(text, id=name) for name, text in _programs()])
-def test_a_program_runs_as_shown(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page are one program; only the bucket is another one."""
+@pytest.mark.parametrize(
+    ("program", "secrets"), [pytest.param(text, secrets, id=name) for name, text, secrets in _programs()]
+)
+def test_a_program_runs_as_shown(
+    program: str, secrets: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of a page are one program; only the bucket and Heap are others."""
     bucket = tmp_path / "bucket"
     bucket.mkdir()
     users = pa.table({"user_id": pa.array([1, 2], pa.int64())})
@@ -73,5 +81,14 @@ def test_a_program_runs_as_shown(program: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("LOCKSTITCH_HOME", raising=False)
     monkeypatch.setenv("DLT_DATA_DIR", str(tmp_path / "dlt"))
     monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
-    shown = compile(program.replace("file:///data/heap-rs3-acme", bucket.as_uri()), "page", "exec")
-    exec(shown, {"__name__": "__main__"})
+    monkeypatch.setenv("HEAP_CLIENT_SECRET", "test-secret")
+    if secrets is not None:
+        file = tmp_path / ".lockstitch" / "secrets.toml"
+        file.parent.mkdir()
+        file.write_text(secrets)
+        file.chmod(0o600)
+    with HeapServer() as heap:
+        program = program.replace("file:///data/heap-rs3-acme", bucket.as_uri()).replace(
+            "https://api.heap.io", heap.url
+        )
+        exec(compile(program, "page", "exec"), {"__name__": "__main__"})
