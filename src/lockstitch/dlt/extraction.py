@@ -15,16 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from dlt.common import json
 from dlt.common.data_types import coerce_value, py_type_to_sc_type
-from dlt.common.pipeline import current_pipeline
 
 from lockstitch.core.model import Json
+from lockstitch.dlt.current import current_kept
 from lockstitch.dlt.errors import explained
 from lockstitch.library.pages import Pages
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
 
-    from dlt import Pipeline
     from lockstitch.dlt.taken import Table
 
 #: Our pipeline's name, for the places of dlt's configuration that begin with one.
@@ -84,9 +83,8 @@ def _extracted(source: DltSource, state: Json, folder: str) -> tuple[dict[str, l
     import dlt
 
     os.environ.setdefault(_SETTING, _VALUE)
-    before = cast("Pipeline | None", current_pipeline())
-    pipeline = dlt.pipeline(_PIPELINE, pipelines_dir=folder)
-    try:
+    with current_kept():
+        pipeline = dlt.pipeline(_PIPELINE, pipelines_dir=folder)
         with pipeline.managed_state() as stored:
             stored["sources"] = json.typed_loads(json.dumps(state))
         info = pipeline.extract(source)
@@ -97,11 +95,6 @@ def _extracted(source: DltSource, state: Json, folder: str) -> tuple[dict[str, l
         for paths in files.values():
             paths.sort(key=lambda path: path.stat().st_mtime_ns)
         return files, cast("Json", json.loads(json.typed_dumps(pipeline.state.get("sources", {}))))
-    finally:
-        # The program may be at work with a pipeline of its own, which dlt takes as the current one.
-        pipeline.deactivate()
-        if before is not None:
-            before.activate()
 
 
 def _typed(path: Path, kinds: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
