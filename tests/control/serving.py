@@ -174,6 +174,19 @@ def check_ended(served: Served, kind: str, connection_id: int) -> dict[str, Any]
     return until(ended, f"the check of {kind} {connection_id}")
 
 
+def job_of(served: Served, source_id: int) -> str:
+    """Start a job by hand, or find the one that the schedule has begun meanwhile; return its name."""
+    answer = served.call("POST", f"/v4/sources/{source_id}/sync")
+    if "job_name" in answer:
+        return answer["job_name"]
+
+    def told() -> str | None:
+        page = served.call("GET", f"/v4/{served.account_id}/extractions")
+        return next((one["job_name"] for one in page["data"] if one["source_id"] == source_id), None)
+
+    return until(told, "the scheduled job")
+
+
 def extraction_of(served: Served, job_name: str) -> dict[str, Any]:
     """Wait until a job is told among the extractions."""
 

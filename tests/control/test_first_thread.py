@@ -6,14 +6,13 @@ from pathlib import Path
 
 import duckdb
 from tests.control.serving import (
-    Served,
     check_ended,
     extraction_of,
     heap_properties,
+    job_of,
     selected,
     serving,
     start,
-    until,
     write_bucket,
 )
 
@@ -43,7 +42,7 @@ def test_a_job_from_a_bucket_into_a_warehouse_outlives_a_restart(tmp_path: Path)
         assert told["report_card"]["current_step_type"] == "fully_configured"
         assert told["schedule"]["type"] == "interval"
 
-        job = _job(served, source["id"])
+        job = job_of(served, source["id"])
         extraction = extraction_of(served, job)
         assert extraction["tap_exit_status"] == extraction["target_exit_status"] == 0, extraction
         assert extraction["source_type"] == "tap-heap"
@@ -79,16 +78,3 @@ def test_a_job_from_a_bucket_into_a_warehouse_outlives_a_restart(tmp_path: Path)
         assert "access-control-allow-origin" not in answered.headers
     finally:
         again.close()
-
-
-def _job(served: Served, source_id: int) -> str:
-    """Start a job by hand, or find the one that the schedule has begun meanwhile."""
-    answer = served.call("POST", f"/v4/sources/{source_id}/sync")
-    if "job_name" in answer:
-        return answer["job_name"]
-
-    def told() -> str | None:
-        page = served.call("GET", f"/v4/{served.account_id}/extractions")
-        return next((one["job_name"] for one in page["data"] if one["source_id"] == source_id), None)
-
-    return until(told, "the scheduled job")

@@ -21,7 +21,8 @@ _OURS = ("_sdc_", "__sdc_")
 def reassembled(destination: Destination, stream: str, key: str = "id") -> tuple[dict[Any, Record], set[Any]]:
     """Return a stream's records by their key, and the keys of those that are marked as deleted.
 
-    Nulls, empty objects and empty arrays are left out everywhere, as tables cannot tell them from absent fields.
+    Nulls, empty objects and empty arrays are left out everywhere, as tables cannot tell them from absent fields, and
+    an element of an array that is no object is one with the field `value` (R44).
     """
     names = [table.name for table in destination.tables() if f"{table.name}__".startswith(f"{stream}__")]
     tables = {name: _rows(destination, name) for name in names}
@@ -38,8 +39,7 @@ def reassembled(destination: Destination, stream: str, key: str = "id") -> tuple
             element = _nested(row)
             _list_at(elements[(parent, owner, places[:-1])], path, places[-1]).append(element)
             elements[(name, owner, places)] = element
-    scalars = {name for name in levels if {_plain(column) for row in tables[name] for column in row} <= {"value", ""}}
-    return {name: _with_scalars(record, stream, scalars) for name, record in records.items()}, deleted
+    return records, deleted
 
 
 def _rows(destination: Destination, table: str) -> list[Record]:
@@ -100,22 +100,11 @@ def _list_at(element: Record, path: Sequence[str], place: int) -> list[Any]:
     return found
 
 
-def _with_scalars(value: Any, name: str, scalars: set[str]) -> Any:
-    """Turn the elements of arrays that hold no objects into what they are: `{"value": 1}` into 1 (R44)."""
-    if isinstance(value, dict):
-        fields = cast("Record", value)
-        return {field: _with_scalars(below, f"{name}__{field}", scalars) for field, below in fields.items()}
-    if isinstance(value, list):
-        elements = [_with_scalars(element, name, scalars) for element in cast("list[Any]", value)]
-        return [element.get("value") for element in elements] if name in scalars else elements
-    return value
-
-
 # --- what they should be ----------------------------------------------------------------------------------------------
 
 
 def expected(record: Mapping[str, Any], fields: Fields, keeps: Callable[[str], bool] = lambda _: False) -> Record:
-    """Return what tables should have of a record: its documented fields, in their documented types."""
+    """Return what `reassembled` should find of a record: its documented fields, in their documented types."""
     typed = {name: _typed(value, fields.get(name)) for name, value in record.items() if name in fields or keeps(name)}
     return {name: value for name, value in typed.items() if not _is_nothing(value)}
 
@@ -126,7 +115,13 @@ def _typed(value: Any, shape: Shape | None) -> Any:
         known = shape if isinstance(shape, Mapping) else dict.fromkeys(fields, "any")
         return expected(fields, known)
     if isinstance(value, list):
-        return [_typed(element, shape[0] if isinstance(shape, list) else None) for element in cast("list[Any]", value)]
+        elements = [
+            _typed(element, shape[0] if isinstance(shape, list) else None) for element in cast("list[Any]", value)
+        ]
+        return [
+            element if isinstance(element, dict) else {} if _is_nothing(element) else {"value": element}
+            for element in elements
+        ]
     if shape == "date-time" and isinstance(value, str):
         return moment(value)
     if shape == "string" and isinstance(value, int | float):

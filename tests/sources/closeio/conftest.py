@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from lockstitch.sources.closeio import api
+from lockstitch.testing.postgres_server import PostgresDatabase
 from lockstitch.toolkit.http.client import Patience
 from lockstitch.toolkit.http.quota import Rate
 from sources.closeio.account import Account
+from sources.closeio.pipelines import Warehouse
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +27,13 @@ def account(tmp_path: Path) -> Iterator[Account]:
     """A server with an account that tests fill, and sources that read it."""
     with Account(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """An empty destination of each type."""
+    monkeypatch.setenv("LOCKSTITCH_HOME", str(tmp_path / "home"))
+    if request.param == "duckdb":
+        return Warehouse("duckdb", {"path": str(tmp_path / "warehouse.duckdb")})
+    database: PostgresDatabase = request.getfixturevalue("postgres")
+    return Warehouse("postgres", database.properties)

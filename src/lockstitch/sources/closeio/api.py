@@ -154,14 +154,15 @@ def walk(ask: Callable[[int], Page]) -> Iterator[tuple[list[Stamped], bool]]:
 
     `ask` returns the page from a place on. When records before it are deleted, or move to the end because they are
     updated, all others move up, and the next page would begin too late. So pages overlap by a record, and where a page
-    begins with an unknown one, reading goes back until it begins with one that it knows.
+    begins with an unknown one, reading goes back until it begins with one that it knows. (Pages of a single record
+    cannot overlap; Close gives none.)
     """
     seen: set[Stamp] = set()
-    skip, back = 0, 1
+    skip, back, overlaps = 0, 1, False
     while True:
         page = ask(skip)
         records = [(stamp_of(raw), raw) for raw in page.data]
-        if skip and (not records or records[0][0] not in seen):
+        if skip and overlaps and (not records or records[0][0] not in seen):
             skip, back = max(skip - back, 0), back * 2
             continue
         back = 1
@@ -171,4 +172,5 @@ def walk(ask: Callable[[int], Page]) -> Iterator[tuple[list[Stamped], bool]]:
         yield fresh, more
         if not more:
             return
-        skip += max(len(records) - 1, 1)
+        overlaps = len(records) > 1
+        skip += len(records) - overlaps

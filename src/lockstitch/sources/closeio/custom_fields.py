@@ -65,22 +65,29 @@ def _elements(pieces: list[_Values], order: pa.Array) -> pa.Array:
     """Return the objects with id and value, in the order given; values of several types are a union."""
     ids = pa.concat_arrays([pa.repeat(pa.scalar(piece.field_id), len(piece.values)) for piece in pieces])
     kinds = list(dict.fromkeys(piece.values.type for piece in pieces))
-    branches = {kind: [piece.values for piece in pieces if piece.values.type == kind] for kind in kinds}
     if len(kinds) == 1:
-        values = pa.concat_arrays(branches[kinds[0]]).take(order)
+        values = pa.concat_arrays([piece.values for piece in pieces]).take(order)
     else:
-        filled = dict.fromkeys(kinds, 0)
-        codes: list[pa.Array] = []
-        places: list[pa.Array] = []
-        for piece in pieces:
-            kind, count = piece.values.type, len(piece.values)
-            codes.append(pa.repeat(pa.scalar(kinds.index(kind), pa.int8()), count))
-            places.append(pa.arange(filled[kind], filled[kind] + count).cast(pa.int32()))
-            filled[kind] += count
-        values = pa.UnionArray.from_dense(
-            pa.concat_arrays(codes).take(order),
-            pa.concat_arrays(places).take(order),
-            [pa.concat_arrays(branches[kind]) for kind in kinds],
-            [str(number) for number in range(len(kinds))],
-        )
+        values = _union(pieces, kinds, order)
     return pa.StructArray.from_arrays([ids.take(order), values], ["id", "value"])
+
+
+def _union(pieces: list[_Values], kinds: list[pa.DataType], order: pa.Array) -> pa.Array:
+    """Return the values in the order given; within a branch they come in that order, too, as Arrow wants them."""
+    codes = pa.concat_arrays(
+        [pa.repeat(pa.scalar(kinds.index(piece.values.type), pa.int8()), len(piece.values)) for piece in pieces]
+    )
+    branches: list[pa.Array] = []
+    for code, kind in enumerate(kinds):
+        # Each value's place is its own in its branch, and anything elsewhere.
+        places = pc.cumulative_sum(pc.equal(codes, code).cast(pa.int64()))
+        branch = pa.concat_arrays([piece.values for piece in pieces if piece.values.type == kind])
+        wanted = order.filter(pc.equal(codes.take(order), code))
+        branches.append(branch.take(pc.subtract(places.take(wanted), 1)))
+    filled = [0] * len(kinds)
+    offsets: list[int] = []
+    for code in codes.take(order).to_pylist():
+        offsets.append(filled[code])
+        filled[code] += 1
+    names = [str(number) for number in range(len(kinds))]
+    return pa.UnionArray.from_dense(codes.take(order), pa.array(offsets, pa.int32()), branches, names)

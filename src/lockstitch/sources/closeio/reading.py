@@ -205,7 +205,7 @@ def _searched(api: CloseApi, positions: Positions) -> Iterator[Found]:
     """Search for leads, page by page by a cursor.
 
     A search may end early, and its cursor be refused after a while; so it is repeated from where it came to, until it
-    finds nothing new.
+    finds nothing new but what was updated since the job began.
     """
     seen: set[Stamp] = set()
     finds = True
@@ -222,7 +222,7 @@ def _searched(api: CloseApi, positions: Positions) -> Iterator[Found]:
             stamped = [(stamp_of(raw), raw) for raw in page.data]
             fresh = [one for one in stamped if one[0] not in seen]
             seen.update(stamp for stamp, _ in fresh)
-            finds = finds or bool(fresh)
+            finds = finds or any((updated(stamp) or positions.limit) <= positions.limit for stamp, _ in fresh)
             yield positions.take(fresh, updated)
             cursor = page.cursor
             if not cursor:
@@ -294,7 +294,7 @@ def read_events(api: CloseApi, begun: Position, limit: datetime, first: Page | N
     The position moves at the end only, and never beyond five minutes ago: Close goes on changing young events.
     """
     since = {"date_updated__gte": _second(begun.at)}
-    page = first if first is not None and _reaches(first, begun.at) else api.page("/event/", since)
+    page = Page(first.data) if first is not None and _reaches(first, begun.at) else api.page("/event/", since)
     positions = Positions(Position(begun.at), limit)
     latest = begun.at
     while True:

@@ -209,8 +209,9 @@ def _with_texts(event: msgspec.Raw) -> bytes:
     """Turn what an event holds of an object, of whatever type, into the JSON text of it."""
     fields = _OBJECT.decode(event)
     for name in ("data", "previous_data"):
-        if name in fields and fields[name] != b"null":
-            fields[name] = msgspec.Raw(msgspec.json.encode(bytes(fields[name]).decode()))
+        text = bytes(fields.get(name, b"null"))
+        if text != b"null":
+            fields[name] = msgspec.Raw(msgspec.json.encode(text.decode()))
     return msgspec.json.encode(fields)
 
 

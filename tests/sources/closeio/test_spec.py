@@ -1,0 +1,93 @@
+"""Settings of a Close source, and a tap's state: what is wrong is told in words that help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockstitch.connectors import find_connector, parse_properties
+from lockstitch.core.errors import SettingsError
+from lockstitch.sources.closeio.spec import Properties, open_source
+from sources.closeio.account import Account, ago
+
+LEAST: dict[str, Any] = {"api_key": "api_1.secret", "start_date": "2026-01-01T00:00:00Z"}
+
+
+def test_a_key_and_a_day_are_enough() -> None:
+    connector = find_connector("source", "platform.closeio")
+    properties = parse_properties(connector, {**LEAST, "frequency_in_minutes": "30", "image_version": "1.latest"})
+    open_source(properties).close()
+    assert connector.secrets(LEAST) == {"api_1.secret"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("api_key", ""),
+        ("api_key", "  "),
+        ("api_key", "clé"),
+        ("start_date", "yesterday"),
+        ("start_date", ""),
+        ("start_date", "0001-01-01"),
+        ("start_date", "2026-13-01"),
+        ("base_url", "api.close.com"),
+        ("base_url", "ftp://api.close.com"),
+        ("date_window", 0),
+        ("date_window", 10**12),
+        ("activities_window_seconds", -1),
+        ("activities_window_seconds", 10**12),
+        ("user_agent", "we\nand you"),
+        ("user_agent", "wé"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=f"source.properties.{name}") as raised:
+        open_source(Properties(**{**LEAST, name: value}))
+    assert raised.value.hint
+    if name == "api_key" and value.strip():
+        assert value not in str(raised.value)
+
+
+def test_a_state_is_taken_over_without_its_offsets(account: Account) -> None:
+    account.lead(1, ago(days=2))
+    account.lead(2, ago(days=1))
+    account.task(1, ago(days=2))
+    state = {
+        "currently_syncing": "leads",
+        "bookmarks": {
+            "leads": {"date_updated": ago(days=1).isoformat(), "offset": {"skip": 300}},
+            "tasks": {},
+            "users": None,
+            "contacts": {"date_updated": "2026-06-01T00:00:00Z"},
+        },
+    }
+    cursor: Any = account.source().cursors(state)["closeio"]
+    assert list(cursor["streams"]) == ["leads"]
+    read = account.read(cursor)
+    assert read.ids("leads") == ["lead_00002"]
+    assert read.ids("tasks") == ["task_00001"]
+
+
+@pytest.mark.parametrize("state", [{}, {"bookmarks": None}, {"bookmarks": []}, {"bookmarks": {"leads": {}}}], ids=repr)
+def test_a_state_without_bookmarks_gives_no_cursor(account: Account, state: dict[str, Any]) -> None:
+    assert account.source().cursors(state) == {}
+
+
+@pytest.mark.parametrize("text", ["soon", 17, True])
+def test_a_bookmark_that_is_no_moment_is_named(account: Account, text: Any) -> None:
+    with pytest.raises(SettingsError, match="the state's bookmark of tasks is") as raised:
+        account.source().cursors({"bookmarks": {"tasks": {"date_updated": text}}})
+    assert raised.value.hint
+
+
+def test_a_cursor_that_was_never_given_is_refused(account: Account) -> None:
+    with pytest.raises(SettingsError, match="no position in a Close account"):
+        account.read({"leads": "2026-01-01"})
+
+
+def test_nothing_is_asked_before_it_is_needed(tmp_path: Path) -> None:
+    source = open_source(Properties(**LEAST), spool=tmp_path)
+    source.close()
+    assert list(tmp_path.iterdir()) == []
