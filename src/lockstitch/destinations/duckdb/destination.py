@@ -14,8 +14,8 @@ from lockstitch.core.model import Capabilities, LedgerRow, Load, Mark, Table
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.duckdb import catalog
 from lockstitch.destinations.duckdb.catalog import quoted
-from lockstitch.destinations.duckdb.errors import translated
 from lockstitch.destinations.duckdb.rules import RULES
+from lockstitch.toolkit.duckdb_errors import translated
 from lockstitch.toolkit.held import held
 
 if TYPE_CHECKING:

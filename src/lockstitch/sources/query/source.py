@@ -1,0 +1,177 @@
+"""Reads tables and queries: whole, or what is new by a cursor column."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import pyarrow as pa
+
+from lockstitch.core.errors import SettingsError, SourceDataError
+from lockstitch.core.model import (
+    Batch,
+    Checkpoint,
+    Json,
+    Lane,
+    Message,
+    Part,
+    Publish,
+    Selected,
+    Stream,
+    Version,
+)
+from lockstitch.sources.query.databases import Database
+from lockstitch.sources.query.spec import StreamQuery
+
+#: The cursor's value as the database writes it, so that it can be handed back without a change.
+_CURSOR = "_lockstitch_cursor"
+#: Most rows of one cursor value that are remembered, so that they do not come again.
+_MOST_SEEN = 1_000
+_LENGTH = struct.Struct("<q")
+
+
+class QuerySource:
+    """Streams that are tables or queries of one database. Answers wait in a file, so that nobody waits for us."""
+
+    new_fields: ClassVar[Literal["add", "report"]] = "add"
+
+    def __init__(self, database: Database, streams: Mapping[str, StreamQuery], spool: Path) -> None:
+        self._database = database
+        self._streams = streams
+        self._spool = spool
+        self._wanted: dict[str, Selected] = {}
+
+    def check(self) -> None:
+        self.discover()
+
+    def discover(self) -> Sequence[Stream]:
+        return [self._discovered(name, stream) for name, stream in sorted(self._streams.items())]
+
+    def _discovered(self, name: str, stream: StreamQuery) -> Stream:
+        fields = tuple(column.field() for column in self._database.columns(_all_of(stream)))
+        there = [field.name for field in fields]
+        for column in (*stream.key, *([stream.cursor] if stream.cursor else [])):
+            if column not in there:
+                raise SettingsError(
+                    f"source.properties.streams.{name} names the column {column!r}, which is not in its answer",
+                    hint=f"its columns are {', '.join(there)}",
+                )
+        return Stream(name, fields, tuple(stream.key), "INCREMENTAL" if stream.cursor else "FULL_TABLE", stream.cursor)
+
+    def lanes(self, wanted: Sequence[Selected]) -> Sequence[Lane]:
+        self._wanted = {one.stream.name: one for one in wanted}
+        return [Lane(name, (name,), "repeats") for name in self._wanted]
+
+    def parts(self, lane: Lane, cursor: Json) -> Sequence[Part]:  # noqa: ARG002 - the protocol's
+        return ()
+
+    def committed(self, lane: Lane, cursor: Json) -> None: ...
+
+    def close(self) -> None: ...
+
+    def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:
+        stream = self._streams[lane.name]
+        state = _state(cursor, "after" if stream.cursor else "version")
+        return self._whole(lane.name, stream, state) if not stream.cursor else self._newer(lane.name, stream, state)
+
+    def _whole(self, name: str, stream: StreamQuery, state: Mapping[str, Any]) -> Iterator[Message]:
+        """All rows, each time anew; they replace those of the time before."""
+        version = max(time.time_ns() // 1_000_000, state.get("version", 0) + 1)
+        yield Version(name, version)
+        for batch in self._copied(self._database.rows(_all_of(stream))):
+            yield Batch(name, self._chosen(name, batch))
+        yield Publish(name, version)
+        yield Checkpoint({"version": version})
+
+    def _newer(self, name: str, stream: StreamQuery, state: Mapping[str, Any]) -> Iterator[Message]:
+        """The rows from the cursor's last value on; those of that very value that came already are left out."""
+        after, seen = state.get("after"), set[str](state.get("seen", ()))
+        reached: Json = dict(state) or {"after": None, "seen": []}
+        for batch in self._copied(self._database.rows(self._newer_than(stream, after))):
+            texts: list[str | None] = batch.column(_CURSOR).to_pylist()
+            if None in texts:
+                raise SourceDataError(
+                    f"stream {name}: the cursor column {stream.cursor} is null in a row, which would be missed later",
+                    hint=f"leave such rows out by a query, or give them a value: coalesce({stream.cursor}, ...)",
+                )
+            rows = batch.drop_columns([_CURSOR])
+            new = [text != after or _digest(rows, at) not in seen for at, text in enumerate(texts)]
+            last = texts[-1]
+            ends = {_digest(rows, at) for at, text in enumerate(texts) if text == last}
+            after, seen = last, ends | (seen if last == after else set())
+            chosen = self._chosen(name, rows.filter(pa.array(new)))
+            if chosen.num_rows:
+                yield Batch(name, chosen)
+            reached = {"after": after, "seen": [*sorted(seen)] if len(seen) <= _MOST_SEEN else []}
+            yield Checkpoint(reached)
+        yield Checkpoint(reached)
+
+    def _newer_than(self, stream: StreamQuery, after: str | None) -> str:
+        assert stream.cursor is not None
+        cursor = _quoted(stream.cursor)
+        where = ""
+        if after is not None:
+            kind = next(one.native for one in self._database.columns(_all_of(stream)) if one.name == stream.cursor)
+            where = f" where {cursor} >= cast({_literal(after)} as {kind})"
+        order = ", ".join([cursor, *(_quoted(name) for name in stream.key)])
+        text = f"cast({cursor} as varchar) as {_quoted(_CURSOR)}"
+        return f"select *, {text} from ({_all_of(stream)}) as answer{where} order by {order}"
+
+    def _chosen(self, name: str, rows: pa.RecordBatch) -> pa.RecordBatch:
+        wanted = self._wanted.get(name)
+        names = cast("list[str]", rows.schema.names)
+        return rows if wanted is None else rows.select([one for one in names if wanted.wants(one)])
+
+    def _copied(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield an answer once it was read as a whole, into a file without a name."""
+        self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._spool) as file:
+            for batch in batches:
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, batch.schema) as writer:
+                    writer.write_batch(batch)
+                written = sink.getvalue()
+                file.write(_LENGTH.pack(written.size))
+                file.write(written)
+            file.seek(0)
+            while head := file.read(_LENGTH.size):
+                with pa.ipc.open_stream(file.read(_LENGTH.unpack(head)[0])) as reader:
+                    yield from reader
+
+
+def _all_of(stream: StreamQuery) -> str:
+    if stream.table is not None:
+        return f"select * from {'.'.join(_quoted(part) for part in stream.table.split('.'))}"
+    # On a line of its own, for a comment at its end; without the semicolon that people write.
+    return f"select * from ({(stream.query or '').strip().rstrip(';')}\n) as query"
+
+
+def _state(cursor: Json, word: str) -> Mapping[str, Any]:
+    """Return a cursor of ours as it was given. Raises SettingsError for any other."""
+    if cursor is None:
+        return {}
+    known = {"after": {"after", "seen"}, "version": {"version"}}[word]
+    kinds = (str, type(None)) if word == "after" else (int,)
+    if not isinstance(cursor, dict) or set(cursor) != known or not isinstance(cursor[word], kinds):
+        raise SettingsError(
+            f"the query cannot go on from {cursor!r}",
+            hint="it was read in another way before; reset the stream to read it from its beginning",
+        )
+    return cursor
+
+
+def _digest(rows: pa.RecordBatch, at: int) -> str:
+    return hashlib.blake2b(repr(rows.slice(at, 1).to_pylist()).encode(), digest_size=8).hexdigest()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
