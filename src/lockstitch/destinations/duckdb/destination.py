@@ -137,16 +137,18 @@ class DuckDB:
     def read_back(self, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         chosen = "*" if columns is None else ", ".join(quoted(name) for name in columns)
         with self._file(_ANY_LOAD, " (read_only)") as db:
+            db.execute(_IN_UTC)
             yield from _answer(db, f"select {chosen} from {quoted(self.schema, table)}")
 
     def query(self, schema: str, sql: str) -> Iterator[pa.RecordBatch]:
         """Yield the answer to a statement that only reads. Nobody else has the file meanwhile."""
         with self._file({"preserve_insertion_order": "true"}, " (read_only)") as db:
-            db.execute("set python_enable_replacements = false")  # a name in the SQL is never a variable of ours
             db.execute(f"use {quoted(_DATABASE, schema)}")
+            for setting in (_IN_UTC, *_CONFINED):
+                db.execute(setting)
             try:
                 yield from _answer(db, sql)
-            except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+            except _STATEMENTS_FAULTS as error:
                 raise SettingsError(
                     f"DuckDB cannot answer the query: {error}", hint="correct the SQL; it can read, and change nothing"
                 ) from error
@@ -155,10 +157,27 @@ class DuckDB:
         return
 
 
+_IN_UTC = "set TimeZone = 'UTC'"
+
+#: What holds for a statement of the user's: a name in it is never a variable of ours, it reads and writes no other file
+#: (COPY ... TO would), and it cannot change that.
+_CONFINED = (
+    "set python_enable_replacements = false",
+    "set enable_external_access = false",
+    "set lock_configuration = true",
+)
+
+_STATEMENTS_FAULTS = (
+    duckdb.ProgrammingError,
+    duckdb.DataError,
+    duckdb.NotSupportedError,
+    duckdb.PermissionException,
+)
+
+
 def _answer(db: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.RecordBatch]:
     from lockstitch.toolkit.answers import batches_of
 
-    db.execute("set TimeZone = 'UTC'")
     relation = cast("duckdb.DuckDBPyRelation | None", db.sql(sql))  # whatever its stub says
     if relation is None:
         raise SettingsError("the statement has no answer", hint="write one that selects rows")
