@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from lockstitch import __version__
-from lockstitch.cli import demo, inspect, operate, run, server, state, verify
+from lockstitch.cli import demo, inspect, mcp, operate, run, server, state, verify
 from lockstitch.cli.errors import report, warn
 from lockstitch.core.errors import SettingsError
 from lockstitch.display.logs import warnings_told
@@ -49,6 +49,7 @@ for command in (
     verify.verify,
     state.reset,
     state.adopt,
+    mcp.mcp,
     server.up,
     server.worker,
     server.tokens,

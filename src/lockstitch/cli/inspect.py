@@ -13,11 +13,11 @@ import click
 from lockstitch.cli.errors import report
 from lockstitch.cli.output import json_option, pipeline_argument
 from lockstitch.core.errors import EXIT_CODES, verdict_of
-from lockstitch.display.errors import document
+from lockstitch.display.documents import check_document, discover_document, is_wanted
 from lockstitch.display.text import count, json_text, size
 
 if TYPE_CHECKING:
-    from lockstitch.core.model import Field, Selection, Stream
+    from lockstitch.core.model import Field, Stream
     from lockstitch.engine.forecast import StreamForecast
 
 
@@ -36,11 +36,7 @@ def check(pipeline_path: Path, as_json: bool) -> int:
 
     ends = verbs.check(load_pipeline(pipeline_path))
     if as_json:
-        told = {
-            end.kind: {"type": end.type, "ok": end.error is None, "error": end.error and document(end.error)}
-            for end in ends
-        }
-        click.echo(json_text({"command": "check", "ok": all(end.error is None for end in ends), **told}))
+        click.echo(json_text(check_document(ends)))
     for end in ends:
         if end.error is not None:
             report(end.error, as_json=as_json, where=f"{end.kind} {end.type}: ")
@@ -67,16 +63,11 @@ def discover(pipeline_path: Path, as_json: bool) -> None:
     pipeline = load_pipeline(pipeline_path)
     streams = verbs.discover(pipeline)
     if as_json:
-        told = [{**asdict(stream), "selected": _wanted(stream, pipeline.selection)} for stream in streams]
-        click.echo(json_text({"command": "discover", "streams": told}))
+        click.echo(json_text(discover_document(streams, pipeline.selection)))
         return
     for stream in streams:
-        click.echo(_stream_text(stream, wanted=_wanted(stream, pipeline.selection)))
+        click.echo(_stream_text(stream, wanted=is_wanted(stream, pipeline.selection)))
     click.echo(f"{count(len(streams), 'stream')}")
-
-
-def _wanted(stream: Stream, selection: Selection) -> bool:
-    return selection is None or stream.name in selection
 
 
 def _stream_text(stream: Stream, *, wanted: bool) -> str:

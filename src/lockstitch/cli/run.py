@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +12,9 @@ from lockstitch.cli.output import json_option, pipeline_argument
 from lockstitch.cli.stopping import Stop, stop_on_signals
 from lockstitch.core.errors import EXIT_CODES
 from lockstitch.display.displays import Style, display_for, watched
-from lockstitch.display.errors import document
+from lockstitch.display.documents import run_document
 from lockstitch.display.summary import summary
-from lockstitch.display.tally import Tally, table_rows
+from lockstitch.display.tally import Tally
 from lockstitch.display.text import json_text
 
 if TYPE_CHECKING:
@@ -49,10 +48,11 @@ def run(pipeline_path: Path, style: Style, as_json: bool) -> int:
     pipeline = load_pipeline(pipeline_path)
     tally = Tally()
     result, stop = _watched(pipeline, style, tally, as_json=as_json)
+    stopped_by = stop.signal.name if stop.signal is not None else None
     if as_json:
-        click.echo(json_text(_document(pipeline, result, tally, stop)))
+        click.echo(json_text(run_document(pipeline, result, tally, stopped_by)))
     else:
-        click.echo(summary(pipeline.schema, result, tally, stop.signal.name if stop.signal is not None else None))
+        click.echo(summary(pipeline.schema, result, tally, stopped_by))
     for lane in result.lanes:
         if lane.error is not None:
             report(lane.error, as_json=as_json, where=f"{lane.lane}: ")
@@ -68,27 +68,3 @@ def _watched(pipeline: PipelineSettings, style: Style, tally: Tally, *, as_json:
     display = display_for(style, tally, as_json=as_json)
     with stop_on_signals(display.close) as stop, watched(display, tally) as events:
         return verbs.run(pipeline, events=events, stop=stop.flag), stop
-
-
-def _document(pipeline: PipelineSettings, result: RunResult, tally: Tally, stop: Stop) -> dict[str, object]:
-    return {
-        "command": "run",
-        "verdict": result.verdict or "ok",
-        "connection": pipeline.connection,
-        "schema": pipeline.schema,
-        "seconds": round(monotonic() - tally.began, 3),
-        "stopped_by": stop.signal.name if stop.signal is not None else None,
-        "loads": tally.loads,
-        "tables": table_rows(tally.tables),
-        "lanes": [
-            {
-                "lane": lane.lane,
-                "rows": lane.rows,
-                "rejected": lane.rejected,
-                "adjusted": lane.adjusted,
-                "loads": lane.loads,
-                "error": lane.error and document(lane.error),
-            }
-            for lane in result.lanes
-        ],
-    }

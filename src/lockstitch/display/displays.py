@@ -120,20 +120,25 @@ def _event_name(event: Event) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in type(event).__name__).lstrip("_")
 
 
+def _on_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
 class PlainLines:
     """Lines for a log: a lane's start and end, each load, and now and then how far a stream is.
 
-    A lane with nothing new says nothing.
+    A lane with nothing new says nothing. `tell` takes each line; without it, they go to stderr.
     """
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, tell: Callable[[str], None] = _on_stderr) -> None:
         self._tally = tally
+        self._tell = tell
         self._told: dict[str, float] = {}
         self._begun: set[str] = set()
 
     def show(self, event: Event) -> None:
         for line in self._lines(event):
-            click.echo(line, err=True)
+            self._tell(line)
 
     def close(self) -> None:
         pass

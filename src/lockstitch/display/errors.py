@@ -24,6 +24,12 @@ def message_and_hint(error: BaseException) -> tuple[str, str | None]:
     return error.message, error.hint
 
 
+def error_text(error: BaseException) -> str:
+    """Return the message and, on a line of its own, the hint."""
+    message, hint = message_and_hint(error)
+    return f"{message}\nhint: {hint}" if hint else message
+
+
 def traceback_of(error: BaseException) -> str:
     import traceback
 

@@ -41,7 +41,7 @@ def gather(pipeline: str, connector: Connector, given: Mapping[str, Json]) -> Ga
         ("the arguments", given),
         *((f"the environment, {prefix}*", _environment(prefix)) for prefix in prefixes),
         *(place for file in files for place in _file(file, paths)),
-        ("the defaults", _defaults(connector, pipeline)),
+        ("the defaults", defaults_of(connector, pipeline)),
     ]
     for place, values in places:
         _refuse_unknown(connector, place, values)
@@ -64,9 +64,15 @@ def _refuse_unknown(connector: Connector, place: str, values: Mapping[str, Json]
             )
 
 
-def _defaults(connector: Connector, pipeline: str) -> dict[str, Json]:
+def defaults_of(connector: Connector, pipeline: str) -> dict[str, Json]:
+    """Return what the connector says itself of properties that are given nowhere."""
     known: Mapping[str, str] = getattr(connector.spec, "DEFAULTS", {})
     return {name: value.format(name=schema_name(pipeline), folder=Path.cwd()) for name, value in known.items()}
+
+
+def variable_of(pipeline: str, connector: Connector, name: str) -> str:
+    """Return the environment variable in which a pipeline's own value of a property is looked for."""
+    return _prefix((pipeline, connector.kind)) + name.upper()
 
 
 def _prefix(path: Sequence[str]) -> str:
