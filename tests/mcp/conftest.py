@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pyarrow as pa
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -49,6 +50,16 @@ class Assistant:
         text = str(getattr(answer.content[0], "text", ""))
         assert "Traceback" not in text
         return text
+
+    def cancel(self, tool: str, seconds: float, **arguments: Any) -> None:
+        """Call a tool, and cancel it before it ends."""
+
+        async def call() -> bool:
+            with anyio.move_on_after(seconds) as scope:
+                await self.client.call_tool(tool, arguments)
+            return scope.cancelled_caught
+
+        assert self.portal.call(call)
 
     def _call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
         async def told(progress: float, total: float | None, message: str | None) -> None:

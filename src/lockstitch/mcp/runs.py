@@ -37,7 +37,9 @@ class RunLog:
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         lines = self._secrets.hidden(text).splitlines()
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
-        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
+        with os.fdopen(
+            os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8"
+        ) as file:
             file.writelines(f"{now} {line}\n" for line in lines)
         for line in lines:
             self._tell(line)
@@ -56,13 +58,12 @@ class RunLog:
             self.path.write_text("".join(lines[len(lines) // 2 :]), encoding="utf-8")
 
 
-def run_logged(load: Callable[[], verbs.PipelineSettings], log: RunLog, stop: Flag) -> dict[str, Any]:
+def run_logged(settings: verbs.PipelineSettings, log: RunLog, stop: Flag) -> dict[str, Any]:
     """Run a connection once and return what it did. What fails before it reads is logged and raised."""
     log.shorten()
     log.write("run begins")
     tally = Tally()
     try:
-        settings = load()
         with watched(PlainLines(tally, log.write), tally) as events:
             result = verbs.run(settings, events=events, stop=stop)
     except Exception as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import asdict
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from threading import Event as Flag
 from typing import Annotated, Any, Literal, TypeVar
@@ -191,14 +193,14 @@ class _Tools:
         loop, stop, told = anyio.lowlevel.current_token(), Flag(), iter(range(1, 1_000_000_000))
 
         def tell(line: str) -> None:
-            if not stop.is_set():
-                report = partial(context.report_progress, next(told), None, line)
-                anyio.from_thread.run(report, token=loop)
+            # A run goes on without a listener: one who has left is no reason to fail.
+            with suppress(anyio.RunFinishedError, CancelledError):
+                if not stop.is_set():
+                    anyio.from_thread.run(context.report_progress, next(told), None, line, token=loop)
 
         def work() -> dict[str, Any]:
-            load = partial(self._connections.load, connection)
-            log = RunLog(self._connections.path(connection), self._secrets, tell)
-            return run_logged(load, log, stop)
+            settings = self._connections.load(connection)
+            return run_logged(settings, RunLog(self._connections.path(connection), self._secrets, tell), stop)
 
         try:
             # The thread goes on where the request is cancelled: it commits up to the last checkpoint, and ends.
