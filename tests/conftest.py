@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 from tests.planted import found_below
 
 from lockstitch.testing.postgres_server import PostgresDatabase, PostgresServer, ServerMissing, postgres_server
+
+# The tests start hundreds of processes. Where Python may not keep what it compiled, each compiles all modules anew,
+# which takes more than half of the tests' time.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
