@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 
 import pytest
 
 from faults.dumps import DUMPS
 from faults.rig import Rig
+from faults.warehouses import DuckDBFile
 from lockstitch.core.points import Point
 from lockstitch.testing.faults import POINTS, Fault
 
 #: A kill in the first load of a run, and one when other loads and lanes are behind it.
-HITS = (1, 4)
+FIRST, FOURTH = 1, 4
 
 
 def test_without_a_kill_each_dump_lands(rig: Rig) -> None:
@@ -27,11 +29,24 @@ def test_without_a_kill_each_dump_lands(rig: Rig) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at_a_point(rig: Rig, point: Point) -> None:
+    """Once in each dump; where one destination is killed at the first hit, the other is at the fourth."""
+    hits = [FIRST, FOURTH, FIRST] if isinstance(rig.warehouse, DuckDBFile) else [FOURTH, FIRST, FOURTH]
+    check_that_kills_change_nothing(rig, [[Fault(point, hit)] for hit in hits])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_twice_at_a_point(rig: Rig, point: Point) -> None:
+    check_that_kills_change_nothing(rig, [[Fault(point, FIRST), Fault(point, FOURTH)]] * len(DUMPS))
+
+
+def check_that_kills_change_nothing(rig: Rig, kills: Sequence[Sequence[Fault]]) -> None:
+    """`kills` says for each dump what happens to the runs that carry it."""
     places: dict[str, int] = {}
-    for dump in DUMPS:
+    for dump, faults in zip(DUMPS, kills, strict=True):
         rig.bucket.write(dump)
-        for hit in HITS:
-            rig.run_killed(Fault(point, hit))
+        for fault in faults:
+            rig.run_killed(fault)
             places = rig.check_between(places)
         rig.run_to_the_end()
         rig.check()
