@@ -19,7 +19,7 @@ from sources.closeio.pipelines import Warehouse
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let waits be short: a test of thousands of requests must not keep Close's real limits."""
     monkeypatch.setattr(api, "RATE", Rate(100_000, 1.0, burst=1000))
-    monkeypatch.setattr(api, "PATIENCE", Patience(first=0.005, most=0.02, unsaid=0.05))
+    monkeypatch.setattr(api, "PATIENCE", Patience(first=0.005, most=0.02, unsaid=0.05, budget=5.0))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from lockstitch.core.errors import LockstitchError
 from lockstitch.core.model import Checkpoint, Message, Selected
-from lockstitch.testing.vendors.faults import LASTING, TRANSIENT, ChangedSchema, ClockSkew, Fault
+from lockstitch.testing.vendors.faults import LASTING, TRANSIENT, Burst429, ChangedSchema, ClockSkew, Fault
 from sources.fullstory.account import Account, counted, cursors, expected, rows, truth, without_nulls
 
 #: Of each kind one: events both ways, a list, a list of which each record is asked for, a setting, its versions.
@@ -44,9 +44,12 @@ def test_a_fault_that_passes_costs_no_row(small: Account, fault: Fault, name: st
 #: A fault that stays comes after the first request: these ask more than once.
 LONG = {name: values for name, values in STREAMS.items() if name in ("events", "events by slices", "user")}
 
+#: Nobody really waits here, and what is asked to wait half a minute gives up after fewer requests.
+STAYING = {**LASTING, "429 always": Burst429(times=None, retry_after=30)}
+
 
 @pytest.mark.parametrize(("name", "values"), LONG.items(), ids=LONG)
-@pytest.mark.parametrize("fault", LASTING.values(), ids=LASTING)
+@pytest.mark.parametrize("fault", STAYING.values(), ids=STAYING)
 def test_a_fault_that_stays_is_told_and_costs_no_row_once_it_is_mended(
     small: Account, fault: Fault, name: str, values: dict[str, Any]
 ) -> None:

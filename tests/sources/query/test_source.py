@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError, SourceDataError, TransientError
 from lockstitch.core.model import Field, Publish, Version
+from lockstitch.sources.query import databases
 from lockstitch.sources.query.spec import Properties, open_source
 from lockstitch.toolkit import held
 from sources.query.asked import STREAMS, Shop, last, rows
@@ -135,7 +137,7 @@ def test_a_query_of_a_duckdb_file_reaches_nothing_else(duckdb_shop: Shop, tmp_pa
 
 def test_a_file_in_use_is_waited_for_and_told(duckdb_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(duckdb_shop.properties["path"])
-    monkeypatch.setattr(held.held, "__defaults__", (0.2,))
+    monkeypatch.setattr(databases, "held", partial(held.held, patience=0.2))
     with pytest.raises(TransientError, match="in use by other runs"), _held_by_another(path):
         duckdb_shop.source().check()
 
