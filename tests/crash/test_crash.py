@@ -17,7 +17,7 @@ from tests.control.things import children_of, make_destination
 from crash.world import World
 from lockstitch.control.store.database import Store
 
-ROUNDS = [pytest.param(5, id="5"), pytest.param(100, id="100", marks=pytest.mark.long)]
+ROUNDS = [pytest.param(3, id="3"), pytest.param(100, id="100", marks=pytest.mark.long)]
 #: The longest time between two kills, in seconds.
 LONGEST = 4.0
 

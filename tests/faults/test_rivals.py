@@ -33,7 +33,10 @@ def test_runs_at_once(rig: Rig, rivals: int) -> None:
         rig.check()
 
 
-@pytest.mark.parametrize("point", ["load cut", "load begun", "rows staged"])
+LATE = ["load begun", *(pytest.param(point, marks=pytest.mark.long) for point in ("load cut", "rows staged"))]
+
+
+@pytest.mark.parametrize("point", LATE)
 def test_a_zombie_on_postgres_is_refused(into_postgres: Rig, point: Point) -> None:
     """It wakes up in the second load of its lane, after another run has carried everything."""
     check_that_a_zombie_is_refused(into_postgres, Fault(point, hit=2, how="stop"))
