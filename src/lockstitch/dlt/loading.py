@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lockstitch.core.model import Json
 from lockstitch.dlt.errors import explained, require_dlt
 from lockstitch.dlt.offered import source as offered_source
-from lockstitch.verbs import home_folder
+from lockstitch.toolkit.home import home_folder
 
 if TYPE_CHECKING:
     from dlt.common.destination import Destination

@@ -10,6 +10,7 @@ from lockstitch import verbs
 from lockstitch.core.model import Json, Lane, Selected, Stream
 from lockstitch.dlt.errors import require_dlt
 from lockstitch.engine.plan import choose
+from lockstitch.toolkit.home import home_folder
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
@@ -112,7 +113,7 @@ def _read(
 
     columns = {name: _columns(stream) for name, stream in streams.items()}
     known = {name: (stream, columns[name]) for name, stream in streams.items()}
-    with closing(Shelf(verbs.home_folder() / "spool")) as shelf:
+    with closing(Shelf(home_folder() / "spool")) as shelf:
         package = Package(known, shelf, state.get("cursor"), state.get("versions"))
         with verbs.source_of(settings) as opened:
             opened.lanes(wanted)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from lockstitch.core.errors import SettingsError, SourceDataError
 from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Message, Part, Publish, Selected, Stream, Version
 from lockstitch.dlt.errors import explained
-from lockstitch.verbs import home_folder
+from lockstitch.toolkit.home import home_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,3 +19,8 @@ def home_folder() -> Path:
             hint="set LOCKSTITCH_HOME to a folder that can be written",
         ) from error
     return home
+
+
+def home_of(spool: Path | None) -> Path:
+    """Return the folder in which this spool lies: the home folder, by whichever way a connector was opened."""
+    return spool.parent if spool is not None else home_folder()

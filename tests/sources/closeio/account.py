@@ -66,7 +66,7 @@ class Account(CloseServer):
             "start_date": "2026-05-01",
             "base_url": f"{self.url}/api/v1",
         }
-        source = open_source(Properties(**{**usual, **properties}), spool=self._home)
+        source = open_source(Properties(**{**usual, **properties}), spool=self._home / "spool")
         assert isinstance(source, CloseSource)
         return source
 

@@ -15,10 +15,10 @@ from sources.closeio.account import Account, ago
 LEAST: dict[str, Any] = {"api_key": "api_1.secret", "start_date": "2026-01-01T00:00:00Z"}
 
 
-def test_a_key_and_a_day_are_enough() -> None:
+def test_a_key_and_a_day_are_enough(tmp_path: Path) -> None:
     connector = find_connector("source", "platform.closeio")
     properties = parse_properties(connector, {**LEAST, "frequency_in_minutes": "30", "image_version": "1.latest"})
-    open_source(properties).close()
+    open_source(properties, spool=tmp_path / "spool").close()
     assert connector.secrets(LEAST) == {"api_1.secret"}
 
 
@@ -88,6 +88,19 @@ def test_a_cursor_that_was_never_given_is_refused(account: Account) -> None:
 
 
 def test_nothing_is_asked_before_it_is_needed(tmp_path: Path) -> None:
-    source = open_source(Properties(**LEAST), spool=tmp_path)
+    source = open_source(Properties(**LEAST), spool=tmp_path / "spool")
     source.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("has_spool", [True, False])
+def test_the_limit_is_shared_below_the_home_folder(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_spool: bool
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("LOCKSTITCH_HOME", str(tmp_path / "another" if has_spool else home))
+    properties = Properties(**{**LEAST, "api_key": account.key, "base_url": f"{account.url}/api/v1"})
+    source = open_source(properties, spool=home / "spool" if has_spool else None)
+    source.check()
+    source.close()
+    assert len(list((home / "quotas").iterdir())) == 1

@@ -27,7 +27,9 @@ SCHEDULE: dict[str, Json] = {
 
 
 def open_with(tmp_path: Path, **values: Json) -> Source:
-    return open_source(parse_properties(find_connector("source", "platform.fullstory"), values), spool=tmp_path)
+    return open_source(
+        parse_properties(find_connector("source", "platform.fullstory"), values), spool=tmp_path / "spool"
+    )
 
 
 GOOD: dict[str, dict[str, Json]] = {

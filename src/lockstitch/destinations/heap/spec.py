@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from lockstitch.core.errors import SettingsError
+from lockstitch.toolkit.home import home_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +60,6 @@ def open_destination(properties: Properties) -> Destination:
     from lockstitch.destinations.heap.api import HeapApi
     from lockstitch.destinations.heap.destination import Heap
     from lockstitch.destinations.heap.state import State
-    from lockstitch.toolkit.home import home_folder
 
     home = home_folder()
     by_app_id = properties.auth == "app_id"

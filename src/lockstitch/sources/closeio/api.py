@@ -54,12 +54,12 @@ _PAGE = msgspec.json.Decoder(Page)
 class CloseApi:
     """The requests of one connection, with its key."""
 
-    def __init__(self, api_key: str, base_url: str, *, user_agent: str, home: Path | None) -> None:
+    def __init__(self, api_key: str, base_url: str, *, user_agent: str, home: Path) -> None:
         basic = base64.b64encode(f"{api_key}:".encode()).decode()
         self._api = Api(
             base_url.rstrip("/"),
             authorize=lambda _: {"Authorization": f"Basic {basic}"},
-            quota=None if home is None else Quota(home, "close", api_key, RATE),
+            quota=Quota(home, "close", api_key, RATE),
             patience=PATIENCE,
             meanings=MEANINGS,
             asked_to_wait=_reset_in_body,

@@ -48,12 +48,7 @@ class CloseSource:
 
     new_fields: ClassVar[Literal["add", "report"]] = "add"
 
-    def __init__(
-        self,
-        properties: Properties,
-        start: datetime,
-        home: Path | None,
-    ) -> None:
+    def __init__(self, properties: Properties, start: datetime, home: Path) -> None:
         self._properties = properties
         self._start = start
         self._api = CloseApi(properties.api_key, properties.base_url, user_agent=properties.user_agent, home=home)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lockstitch.core.errors import SettingsError
+from lockstitch.toolkit.home import home_of
 
 if TYPE_CHECKING:
     from lockstitch.core.protocols import Source
@@ -54,12 +55,12 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
 
 
 def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
-    """Return the source; nothing is asked yet. Raises SettingsError. What connections share lies below `spool`."""
+    """Return the source; nothing is asked yet. Raises SettingsError. What connections share lies beside `spool`."""
     start = _start(properties.start_date)
     _refuse_wrong(properties)
     from lockstitch.sources.closeio.source import CloseSource
 
-    return CloseSource(properties, start, spool)
+    return CloseSource(properties, start, home_of(spool))
 
 
 def _start(text: str) -> datetime:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from lockstitch.core.errors import SettingsError
+from lockstitch.toolkit.home import home_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lockstitch.core.protocols import Source
 
 TYPES = ("platform.fullstory",)
@@ -74,8 +75,8 @@ def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
     _refuse_wrong(properties)
     from lockstitch.sources.fullstory.source import FullStorySource
 
-    home = Path(os.environ.get("LOCKSTITCH_HOME") or "~/.lockstitch").expanduser()
-    return FullStorySource(properties, spool=spool or home / "spool", home=home)
+    home = home_of(spool)
+    return FullStorySource(properties, spool=home / "spool" if spool is None else spool, home=home)
 
 
 def _refuse_wrong(properties: Properties) -> None:

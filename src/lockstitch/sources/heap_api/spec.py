@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from lockstitch.core.errors import SettingsError
-from lockstitch.toolkit.home import home_folder
+from lockstitch.toolkit.home import home_of
 
 if TYPE_CHECKING:
     from lockstitch.core.protocols import Source
@@ -44,7 +44,7 @@ def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
     _refuse_wrong(properties)
     from lockstitch.sources.heap_api.source import HeapUsers
 
-    return HeapUsers(properties, spool.parent if spool is not None else home_folder())
+    return HeapUsers(properties, home_of(spool))
 
 
 def _refuse_wrong(properties: Properties) -> None:
