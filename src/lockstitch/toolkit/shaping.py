@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lockstitch.toolkit.exact import Exact
+from lockstitch.toolkit.moments import moment_or_none
 from lockstitch.toolkit.shapes import Fields, Shape
 from lockstitch.toolkit.values import column_of
 
@@ -139,15 +139,4 @@ def moments(texts: pa.Array) -> pa.Array:
     try:
         return pc.cast(texts, TIMESTAMP)
     except pa.ArrowInvalid:
-        return column_of([text if text is None else _moment(text) for text in texts.to_pylist()])
-
-
-def _moment(text: str) -> datetime | str:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError:  # the first or last day of all years, in another zone
-        return text
+        return column_of([moment_or_none(text) or text for text in texts.to_pylist()])

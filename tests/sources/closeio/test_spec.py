@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ def test_a_key_and_a_day_are_enough(tmp_path: Path) -> None:
     properties = parse_properties(connector, {**LEAST, "frequency_in_minutes": "30", "image_version": "1.latest"})
     open_source(properties, spool=tmp_path / "spool").close()
     assert connector.secrets(LEAST) == {"api_1.secret"}
+
+
+@pytest.mark.parametrize("text", ["2026-05-31T23:30:00Z", "2026-06-01T01:30:00+02:00", "2026-05-31"])
+def test_the_start_is_midnight_of_a_day_in_utc(account: Account, text: str) -> None:
+    account.activity(1, datetime(2026, 5, 30, 23, 59, 59, tzinfo=UTC))
+    account.activity(2, datetime(2026, 5, 31, tzinfo=UTC))
+    assert account.read(start_date=text, activities_window_seconds=0).ids("activities") == ["acti_00002"]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +107,7 @@ def test_the_limit_is_shared_below_the_home_folder(
 ) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("LOCKSTITCH_HOME", str(tmp_path / "another" if has_spool else home))
-    properties = Properties(**{**LEAST, "api_key": account.key, "base_url": f"{account.url}/api/v1"})
+    properties = Properties(api_key=account.key, start_date="2026-05-01", base_url=f"{account.url}/api/v1")
     source = open_source(properties, spool=home / "spool" if has_spool else None)
     source.check()
     source.close()

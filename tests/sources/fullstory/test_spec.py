@@ -163,6 +163,14 @@ def test_a_bookmark_that_is_none_is_refused(small: Account) -> None:
     assert refused.value.hint
 
 
+@pytest.mark.parametrize("stream", ["events", "users", "block_rules"])
+@pytest.mark.parametrize("cursor", ["soon", {"stop": "soon"}, {"version": "soon"}, {"lastUpdated": "soon"}], ids=str)
+def test_a_cursor_that_was_never_given_is_refused(small: Account, stream: str, cursor: Json) -> None:
+    with pytest.raises(SettingsError, match="cannot go on from") as refused:
+        small.read(stream, cursor)
+    assert refused.value.hint
+
+
 def test_the_version_that_is_published_is_told(small: Account) -> None:
     source = small.source()
     lane = Lane("users", ("users",))

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from lockstitch.control.schedules.quartz import in_whole_seconds, parse
 from lockstitch.control.times import told
 from lockstitch.core.errors import SettingsError
+from lockstitch.toolkit.moments import read_moment
 
 #: A grid is laid through an anchor only for frequencies of so many minutes and more.
 ANCHORED_FROM_MINUTES = 60
@@ -77,9 +78,8 @@ def _minutes(value: object) -> int:
 
 def _anchor(value: object) -> datetime:
     try:
-        anchor = datetime.fromisoformat(str(value))
-        return anchor.astimezone(UTC) if anchor.tzinfo else anchor.replace(tzinfo=UTC)
-    except (ValueError, OverflowError) as error:
+        return read_moment(str(value))
+    except ValueError as error:
         raise SettingsError(
             f"anchor_time is {value!r}, not a date and time", hint="write it as 2024-01-31T22:00:00Z"
         ) from error

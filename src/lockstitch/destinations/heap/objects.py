@@ -13,6 +13,7 @@ from typing import Any
 
 from lockstitch.destinations.heap.rules import RULES
 from lockstitch.destinations.heap.sends import LONGEST_PROPERTY, Call, Identify, Send, Track, columns_of
+from lockstitch.toolkit.moments import read_moment
 
 LONGEST_IDENTITY = 255
 #: Whole numbers up to here are exact wherever JSON is read; a greater one goes as text.
@@ -115,7 +116,7 @@ class Objects:
         value = self._value(row, name)
         if isinstance(value, str):
             try:
-                value = datetime.fromisoformat(value)
+                value = read_moment(value)
             except ValueError:
                 raise Unfit(f"{name} is {value[:40]!r}, which is no time in ISO 8601") from None
         if not isinstance(value, datetime):

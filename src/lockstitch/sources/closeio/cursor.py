@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from lockstitch.core.errors import SettingsError
 from lockstitch.core.model import Json
 from lockstitch.sources.closeio.shapes import STREAMS
+from lockstitch.toolkit.moments import moment_or_none
 
 
 class Position(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -57,19 +58,10 @@ def of_state(state: Mapping[str, Any], began: datetime) -> Cursor:
 
 
 def _bookmarked(name: str, text: object) -> datetime:
-    moment = moment_of(text)
+    moment = moment_or_none(text)
     if moment is None:
         raise SettingsError(
             f"the state's bookmark of {name} is {text!r}, which is no moment",
             hint='write it as tap-closeio does: {"bookmarks": {"leads": {"date_updated": "2026-01-31T12:00:00Z"}}}',
         )
     return moment
-
-
-def moment_of(value: object) -> datetime | None:
-    """Return a moment of Close's, which is UTC where it names no zone; None for what is none."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return moment if moment is None else moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None

@@ -13,8 +13,9 @@ from typing import Any
 
 from lockstitch.core.errors import SourceDataError
 from lockstitch.sources.closeio.api import CloseApi, MaxSkip, Page, Stamp, Stamped, stamp_of, walk
-from lockstitch.sources.closeio.cursor import Position, moment_of
+from lockstitch.sources.closeio.cursor import Position
 from lockstitch.sources.closeio.shapes import STREAMS
+from lockstitch.toolkit.moments import moment_or_none
 
 _log = logging.getLogger(__name__)
 
@@ -76,11 +77,11 @@ class Positions:
 
 
 def updated(stamp: Stamp) -> datetime | None:
-    return moment_of(stamp.date_updated)
+    return moment_or_none(stamp.date_updated)
 
 
 def created(stamp: Stamp) -> datetime | None:
-    return moment_of(stamp.date_created)
+    return moment_or_none(stamp.date_created)
 
 
 # --- lists that are given as a whole ----------------------------------------------------------------------------------

@@ -14,12 +14,13 @@ import pyarrow as pa
 from lockstitch.core.model import Batch, Checkpoint, Field, Json, Lane, Message, Part, Selected, Stream
 from lockstitch.sources.closeio import reading
 from lockstitch.sources.closeio.api import CloseApi, Page
-from lockstitch.sources.closeio.cursor import Position, moment_of, of_state, read_cursor
+from lockstitch.sources.closeio.cursor import Position, of_state, read_cursor
 from lockstitch.sources.closeio.custom_fields import FIELD, gathered, is_custom
 from lockstitch.sources.closeio.reading import Found
 from lockstitch.sources.closeio.shapes import STREAMS
 from lockstitch.sources.closeio.spec import Properties
 from lockstitch.toolkit.json_rows import JsonRows
+from lockstitch.toolkit.moments import moment_or_none
 from lockstitch.toolkit.shapes import Fields, fields_of
 
 _log = logging.getLogger(__name__)
@@ -192,7 +193,7 @@ class _Event(msgspec.Struct):
     date_created: str | None = None
 
     def is_since(self, began: datetime) -> bool:
-        at = moment_of(self.date_created)
+        at = moment_or_none(self.date_created)
         return at is None or at >= began
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import msgspec
 
 from lockstitch.core.errors import SettingsError
 from lockstitch.toolkit.home import home_of
+from lockstitch.toolkit.moments import moment_or_none
 
 if TYPE_CHECKING:
     from lockstitch.core.protocols import Source
@@ -64,17 +65,13 @@ def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
 
 
 def _start(text: str) -> datetime:
-    try:
-        day = date.fromisoformat(text[:10])
-        datetime.fromisoformat(text)
-    except ValueError:
-        day = date.min
-    if day.year < _FIRST_YEAR:
+    moment = moment_or_none(text)
+    if moment is None or moment.year < _FIRST_YEAR:
         raise SettingsError(
             f"source.properties.start_date is {text!r}",
             hint=f"write a day from {_FIRST_YEAR} on, such as 2026-01-01T00:00:00Z",
         )
-    return datetime.fromisoformat(f"{day}T00:00:00+00:00")
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _refuse_wrong(properties: Properties) -> None:

@@ -1,4 +1,4 @@
-"""Where a lane stands, as data, and FullStory's moments as text and as seconds."""
+"""Where a lane stands, as data, and moments as FullStory writes them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from lockstitch.core.errors import SettingsError
 from lockstitch.core.model import Json
 from lockstitch.sources.fullstory.shapes import EVENTS
+from lockstitch.toolkit.moments import read_moment
 
 
 class Within(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +32,7 @@ class EventsCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     @property
     def seconds(self) -> int:
         """The bundles that are left end after this, in Unix seconds."""
-        return int(moment(self.stop).timestamp())
+        return int(read_moment(self.stop).timestamp())
 
 
 class TableCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,7 +61,9 @@ def read_cursor(cursor: Json, kind: type[T]) -> T | None:
         found = msgspec.convert(cursor, kind)
         if isinstance(found, EventsCursor):
             _ = found.seconds
-    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+        if isinstance(found, SettingCursor) and found.lastUpdated is not None:
+            read_moment(found.lastUpdated)
+    except ValueError as error:
         raise SettingsError(
             f"the FullStory source cannot go on from {cursor!r}: {error}",
             hint="it is no cursor of this stream; reset the stream",
@@ -70,12 +73,6 @@ def read_cursor(cursor: Json, kind: type[T]) -> T | None:
 
 def as_json(cursor: msgspec.Struct) -> Json:
     return msgspec.to_builtins(cursor)
-
-
-def moment(text: str) -> datetime:
-    """Return an ISO 8601 moment, UTC where it names no zone; ValueError for what is none."""
-    found = datetime.fromisoformat(text)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def stamp(at: datetime) -> str:
@@ -97,7 +94,7 @@ def taps_cursors(state: Mapping[str, Any], only: frozenset[str]) -> Mapping[str,
         if not isinstance(text, str):
             continue
         try:
-            at = moment(text)
+            at = read_moment(text)
         except ValueError:
             raise SettingsError(
                 f"the state's bookmark of {name} is {text!r}", hint="expected is a moment such as 2026-01-01T00:00:00Z"

@@ -12,9 +12,10 @@ import msgspec
 from lockstitch.core.errors import SourceDataError
 from lockstitch.core.model import Batch, Checkpoint, Json, Message
 from lockstitch.sources.fullstory.api import Apis
-from lockstitch.sources.fullstory.cursor import SettingCursor, as_json, moment, read_cursor, stamp
+from lockstitch.sources.fullstory.cursor import SettingCursor, as_json, read_cursor, stamp
 from lockstitch.sources.fullstory.shapes import KEY_OF_SETTINGS, Setting
 from lockstitch.toolkit.json_rows import JsonRows
+from lockstitch.toolkit.moments import read_moment
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ class SettingReader:
     def read(self, cursor: Json) -> Iterator[Message]:
         """Yield the rows that changed at the bookmark or later and were not delivered with it."""
         before = read_cursor(cursor, SettingCursor) or SettingCursor()
-        bookmark = moment(before.lastUpdated) if before.lastUpdated is not None else self._start
+        bookmark = read_moment(before.lastUpdated) if before.lastUpdated is not None else self._start
         rows = sorted(self._rows(stamp(bookmark)), key=lambda row: row.changed or _NEVER)
         # Inclusive, as another change can have come at the very moment of the last one.
         at_hand = [row for row in rows if row.changed is None or row.changed >= bookmark]
@@ -95,7 +96,7 @@ class SettingReader:
                 return None
             text = b"{%b}" % b",".join(part for part in (head, body) if part)
             changed = msgspec.json.decode(text, type=_Record).lastUpdated
-            return _Row(text, moment(changed) if changed else None)
+            return _Row(text, read_moment(changed) if changed else None)
         except ValueError as error:  # msgspec's own are such too
             raise SourceDataError(
                 f"{self._stream}: FullStory's answer has a record that cannot be read: {error}",

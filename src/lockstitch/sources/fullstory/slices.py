@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from lockstitch.core.errors import SettingsError
 from lockstitch.core.model import Checkpoint, Message
 from lockstitch.sources.fullstory.api import Apis
-from lockstitch.sources.fullstory.cursor import EventsCursor, as_json, moment, stamp
+from lockstitch.sources.fullstory.cursor import EventsCursor, as_json, stamp
 from lockstitch.sources.fullstory.shapes import CUSTOM_PATTERNS, EVENT_FIELDS, EXTRA_FIELDS, RENAMED
 from lockstitch.sources.fullstory.spec import Properties
+from lockstitch.toolkit.moments import read_moment
 
 if TYPE_CHECKING:
     from lockstitch.sources.fullstory.rows import EventRows
@@ -47,7 +48,7 @@ class SliceReader:
                 hint="let one run end with events_api = data_export, or reset events",
             )
         for start, end in slices(
-            moment(cursor.stop),
+            read_moment(cursor.stop),
             self._now() - timedelta(hours=self._properties.delay_hours),
             timedelta(minutes=self._properties.slice_minutes),
         ):

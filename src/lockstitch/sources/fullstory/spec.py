@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from lockstitch.core.errors import SettingsError
 from lockstitch.toolkit.home import home_of
+from lockstitch.toolkit.moments import read_moment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +62,7 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
     @property
     def start(self) -> datetime:
         """The start date as a moment, UTC where it names no zone."""
-        moment = datetime.fromisoformat(self.start_date)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return read_moment(self.start_date)
 
     @property
     def only_events(self) -> bool:
@@ -92,7 +92,7 @@ def _refuse_wrong(properties: Properties) -> None:
         )
     try:
         _ = properties.start
-    except (ValueError, OverflowError):
+    except ValueError:
         raise SettingsError(
             f"source.properties.start_date is {properties.start_date!r}",
             hint="start_date takes a moment such as 2026-01-01T00:00:00Z",
