@@ -29,8 +29,9 @@ from lockstitch.testing.vendors.faults import (
 )
 from lockstitch.testing.vendors.messages import Reply, Request, json_reply
 from lockstitch.toolkit.addresses import CONFINED
-from lockstitch.toolkit.http.client import Answer, Api, Meaning, Patience
+from lockstitch.toolkit.http.client import Answer, Api, Patience
 from lockstitch.toolkit.http.quota import Quota, Rate
+from lockstitch.toolkit.meanings import Meaning
 from toolkit.http.server import FINE, Sleeps, Vendor, api_of
 
 SECRET = "wq7-secret-key"

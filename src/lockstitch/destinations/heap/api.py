@@ -13,8 +13,9 @@ from lockstitch.core.errors import AccessError, SettingsError
 from lockstitch.destinations.heap.objects import Object
 from lockstitch.destinations.heap.pace import Pace
 from lockstitch.destinations.heap.sends import Call
-from lockstitch.toolkit.http.client import Answer, Api, Meaning, Patience
+from lockstitch.toolkit.http.client import Answer, Api, Patience
 from lockstitch.toolkit.http.quota import Quota, Rate
+from lockstitch.toolkit.meanings import Meaning
 
 #: Events that Heap takes of one environment: 15,000 a minute. At once go those of one request, the rest evenly.
 RATE = Rate(14_000, 60.0, burst=1_000)

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from lockstitch.core.errors import AccessError, SourceDataError
-from lockstitch.toolkit.http.client import Answer, Api, Meaning, Params, Patience
+from lockstitch.toolkit.http.client import Answer, Api, Params, Patience
 from lockstitch.toolkit.http.quota import Quota, Rate
+from lockstitch.toolkit.meanings import Meaning
 
 #: Requests that one key may send: 20 in any second. Close counts by group of endpoints, which is never less.
 RATE = Rate(15, 1.0, burst=5)
@@ -73,9 +74,7 @@ class CloseApi:
             return page
         if b"max_skip = " in answer.body:
             raise MaxSkip(answer.detail())
-        meaning = MEANINGS[400]
-        text = meaning.message.format(detail=answer.detail(), place=answer.place)
-        raise meaning.error(text, hint=meaning.hint)
+        raise answer.meant(MEANINGS[400])
 
     def newest_events(self) -> Page | None:
         """Return the newest page of the event log, or None where the organisation's plan has none (400)."""

@@ -13,9 +13,10 @@ import msgspec
 from lockstitch.core.errors import SourceDataError, TransientError
 from lockstitch.sources.fullstory import errors
 from lockstitch.sources.fullstory.spec import Properties
-from lockstitch.toolkit.http.client import Answer, Api, Meaning, Patience
+from lockstitch.toolkit.http.client import Answer, Api, Patience
 from lockstitch.toolkit.http.download import download
 from lockstitch.toolkit.http.quota import Quota, Rate
+from lockstitch.toolkit.meanings import Meaning
 
 #: Most bundles of one list.
 PAGE = 20

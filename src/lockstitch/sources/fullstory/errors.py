@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lockstitch.core.errors import AccessError, SettingsError, SourceDataError
-from lockstitch.toolkit.http.client import Meaning
+from lockstitch.toolkit.meanings import Meaning
 
 _KEY = Meaning(
     AccessError,

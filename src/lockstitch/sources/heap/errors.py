@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError, TransientError
+from lockstitch.toolkit.meanings import Meaning
 from lockstitch.toolkit.objects import READING, StoreError
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """Our error for a code: `{bucket}`, `{action}`, `{resource}` and `{detail}` are filled in."""
-
-    error: type[LockstitchError]
-    message: str
-    hint: str
-
 
 _REFUSED = Meaning(
     AccessError,
@@ -97,11 +87,5 @@ def meaning_of(error: StoreError, bucket: str, key: str | None = None) -> Lockst
     if error.transient:
         return TransientError(f"{error.action} on {resource} keeps failing: {error.code} {error.detail}".rstrip())
     meaning = MEANINGS.get((error.code, error.action)) or MEANINGS.get(error.code, _UNKNOWN)
-    words = {
-        "bucket": bucket,
-        "action": error.action,
-        "resource": resource,
-        "detail": error.detail or error.code,
-        "code": error.code,
-    }
-    return meaning.error(meaning.message.format(**words), hint=meaning.hint.format(**words))
+    detail = error.detail or error.code
+    return meaning.told(bucket=bucket, action=error.action, resource=resource, detail=detail, code=error.code)

@@ -25,8 +25,9 @@ from lockstitch.core.model import (
     Version,
 )
 from lockstitch.sources.heap_api.spec import Properties
-from lockstitch.toolkit.http.client import Answer, Api, Meaning, Patience
+from lockstitch.toolkit.http.client import Answer, Api, Patience
 from lockstitch.toolkit.http.oauth import Grant, Tokens
+from lockstitch.toolkit.meanings import Meaning
 from lockstitch.toolkit.values import UnknownValue, batch_of
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from lockstitch.toolkit.addresses import CONFINED, Allowed
 from lockstitch.toolkit.checked_http import CheckedTransport
 from lockstitch.toolkit.http.limits import allowance, retry_after, server_time
 from lockstitch.toolkit.http.quota import Quota
+from lockstitch.toolkit.meanings import Meaning
 
 _log = logging.getLogger(__name__)
 # It logs each address with its query, which may hold what must not be shown; we log without.
@@ -30,16 +31,7 @@ T = TypeVar("T")
 Params = Mapping[str, str | int]
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """Our error for a status: `{place}`, `{status}` and `{detail}` (what the body says) are filled in."""
-
-    error: type[LockstitchError]
-    message: str
-    hint: str
-
-
-#: What statuses mean anywhere; a source's own table comes first.
+#: What statuses mean anywhere; a source's own table comes first. For the words see `Answer.meant`.
 MEANINGS: Mapping[int, Meaning] = {
     400: Meaning(SourceDataError, "{place} answers 400: {detail}", "the request is not what the API expects"),
     401: Meaning(AccessError, "{place} refuses the credentials (401): {detail}", "make new ones and set them"),
@@ -93,6 +85,10 @@ class Answer:
                 said = inner
         text = said if isinstance(said, str) else json.dumps(said)
         return " ".join(text.split())[:300] or "nothing more"
+
+    def meant(self, meaning: Meaning) -> LockstitchError:
+        """Return the error, with this answer's `{place}`, `{status}` and `{detail}`."""
+        return meaning.told(place=self.place, status=self.status, detail=self.detail())
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +282,7 @@ class Trial:
         if meaning is None:
             kind = TransientError if answer.status >= 500 else SourceDataError
             return kind(f"{answer.place} answers {answer.status}: {answer.detail()}", hint="look into the API's pages")
-        words = {"place": answer.place, "status": answer.status, "detail": answer.detail()}
-        return meaning.error(meaning.message.format(**words), hint=meaning.hint.format(**words))
+        return answer.meant(meaning)
 
     def failed(self, text: str, cause: BaseException | None, asked: float | None = None) -> None:
         """Wait before another try, or raise where there were enough of them."""

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from lockstitch.core.errors import AccessError, SourceDataError
-from lockstitch.toolkit.http.client import Answer, Api, Form, Meaning, Patience
+from lockstitch.toolkit.http.client import Answer, Api, Form, Patience
+from lockstitch.toolkit.meanings import Meaning
 
 _FOLDER = "tokens"
 #: Seconds before its end at which a token is renewed, or a tenth of its life where that is shorter.
