@@ -46,8 +46,8 @@ class Patience:
     """How often and how long a request is repeated. Times are in seconds.
 
     Failures (the network, `statuses`) are repeated `tries` times in all, after waits that grow from `first` by
-    `factor` to `most`, with jitter. Being asked to wait (429, or any status with Retry-After) is no failure. All waits
-    of one request together stay within `budget`.
+    `factor` to `most`, with jitter, or as long as Retry-After says. Being asked to wait by a 429 is no failure. All
+    waits of one request together stay within `budget`.
     """
 
     tries: int = 6
@@ -270,6 +270,7 @@ class Trial:
             return False
         asked = retry_after(answer.headers)
         if answer.status == 429:
+            # "Retry-After: 0" names no time: to ask again at once would be refused again, with no end but the budget's.
             self._wait(asked or self.api.asked_to_wait(answer) or self.api.patience.unsaid, answer)
         elif answer.status in self.api.patience.statuses:
             self.failed(f"{answer.place} answers {answer.status}: {answer.detail()}", None, asked)
