@@ -14,7 +14,7 @@ from lockstitch.core.model import ColumnType
 from lockstitch.core.rules import TypeRule
 from lockstitch.layout.flatten import union_parts
 from lockstitch.layout.records import value_text
-from lockstitch.layout.values import Values, fit_number
+from lockstitch.layout.values import Values, fit_number, is_bytes, is_text
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _parts(stream: str, name: str, array: pa.Array) -> Iterator[Part]:
             yield from _parts(stream, name, array.field(at).take(own))
     elif pa.types.is_decimal(kind):
         yield from _decimals(array)
-    elif _is_text(kind):
+    elif is_text(kind):
         yield "text", _texts(stream, name, array)
     elif not pa.types.is_null(kind):
         to = next(((word, to) for holds, word, to in _KINDS if holds(kind)), None)
@@ -145,19 +145,6 @@ def _moments(array: pa.Array) -> pa.Array:
     return array.cast(pa.timestamp("us", array.type.tz)).view(pa.int64()).view(pa.timestamp("us", "UTC"))
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return (
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_binary_view(kind)
-        or pa.types.is_fixed_size_binary(kind)
-    )
-
-
 def _to(kind: pa.DataType) -> Callable[[pa.Array], pa.Array]:
     return lambda array: array.cast(kind)
 
@@ -170,5 +157,5 @@ _KINDS: tuple[tuple[Callable[[Any], bool], str, Callable[[pa.Array], pa.Array]],
     (pa.types.is_timestamp, "timestamp", _moments),
     (pa.types.is_date, "date", _to(pa.date32())),
     (pa.types.is_time, "time", _to(pa.time64("us"))),
-    (_is_bytes, "binary", _to(pa.binary())),
+    (is_bytes, "binary", _to(pa.binary())),
 )

@@ -206,11 +206,11 @@ def _text_of(value: bytes | None) -> str | None:
         return base64.b64encode(value).decode("ascii")
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
-def _is_bytes(kind: pa.DataType) -> bool:
+def is_bytes(kind: pa.DataType) -> bool:
     return (
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
@@ -222,13 +222,13 @@ def _is_bytes(kind: pa.DataType) -> bool:
 #: Arrow type -> Stitch type, first match wins.
 _CONVERSIONS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array, Rules], Values]], ...] = (
     (pa.types.is_integer, _integer),
-    (_is_text, _string),
+    (is_text, _string),
     (pa.types.is_floating, _double),
     (pa.types.is_boolean, _boolean),
     (pa.types.is_timestamp, _timestamp),
     (pa.types.is_date, _date),
     (pa.types.is_decimal, _number),
-    (_is_bytes, _binary),
+    (is_bytes, _binary),
     (pa.types.is_time, _time),
     (pa.types.is_duration, _duration),
 )

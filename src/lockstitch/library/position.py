@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from lockstitch.core.errors import SourceDataError
 from lockstitch.core.model import Json
 from lockstitch.layout.records import record_text
+from lockstitch.layout.values import is_text
 from lockstitch.library.streams import OwnStream, strange_cursor
 
 _log = logging.getLogger(__name__)
@@ -192,10 +193,6 @@ def _of_type(kind: type) -> Callable[[Any], Any]:
     return read
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
 def _decimal_text(value: Decimal) -> str:
     """Return a decimal without the zeros at its end; `normalize` would round it."""
     text = f"{value:f}"
@@ -206,7 +203,7 @@ _KINDS: Mapping[str, _Kind] = {
     "integer": _Kind(pa.types.is_integer, lambda array: array.cast(pa.int64()), int, _of_type(int)),
     "double": _Kind(pa.types.is_floating, lambda array: array.cast(pa.float64()), float, _of_type(float)),
     "decimal": _Kind(pa.types.is_decimal, lambda array: array.cast(pa.decimal256(76, 38)), _decimal_text, Decimal),
-    "text": _Kind(_is_text, lambda array: array.cast(pa.string()), str, _of_type(str)),
+    "text": _Kind(is_text, lambda array: array.cast(pa.string()), str, _of_type(str)),
     "time": _Kind(
         pa.types.is_timestamp,
         _microseconds,
