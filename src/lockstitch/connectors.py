@@ -123,6 +123,15 @@ def parse_properties(connector: Connector, values: Mapping[str, Json]) -> Any:
         raise _wrong_value(connector, values, str(error)) from None
 
 
+def properties_schema(connector: Connector) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the JSON Schema of a connector's properties, and the definitions that it refers to."""
+    import msgspec
+
+    properties = connector.spec.Properties
+    _, definitions = msgspec.json.schema_components([properties])
+    return definitions.pop(properties.__name__), definitions
+
+
 def open_source(connector: Connector, properties: Any, *, spool: Path | None = None) -> Source:
     """Open a source with its parsed properties."""
     return cast("SourceSpec", connector.spec).open_source(properties, spool=spool)
@@ -230,10 +239,8 @@ def _wrong_value(connector: Connector, values: Mapping[str, Json], text: str) ->
 
 def _allowed(connector: Connector, name: str) -> str:
     """Say what a property takes, from its own JSON Schema: the same words that forms and docs show."""
-    import msgspec
-
-    _, components = msgspec.json.schema_components([connector.spec.Properties])
-    schema = components[connector.spec.Properties.__name__]["properties"][name]
+    own, _ = properties_schema(connector)
+    schema = own["properties"][name]
     branches = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
     kinds: list[str] = []
     for branch in branches:

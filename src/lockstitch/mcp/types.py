@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from lockstitch.connectors import Connector, Kind, find_connector, known_types
+from lockstitch.connectors import Connector, Kind, find_connector, known_types, properties_schema
 from lockstitch.library.properties import defaults_of, variable_of
 
 #: Stands for the connection's name where there is none yet.
@@ -27,9 +25,7 @@ def list_types() -> list[dict[str, str]]:
 
 def describe_type(connector: Connector) -> dict[str, Any]:
     """Return a type's properties: JSON schema, default, and who writes them."""
-    schemas, components = msgspec.json.schema_components([connector.spec.Properties])
-    del schemas
-    own = components.pop(connector.spec.Properties.__name__)
+    own, definitions = properties_schema(connector)
     defaults = defaults_of(connector, "name")
     persons = for_a_person(connector)
     paths: Mapping[str, str] = getattr(connector.spec, "PATHS", {})
@@ -48,7 +44,7 @@ def describe_type(connector: Connector) -> dict[str, Any]:
             }
             for name, schema in own["properties"].items()
         ],
-        "definitions": components,
+        "definitions": definitions,
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from lockstitch.connectors import Connector
+from lockstitch.connectors import Connector, properties_schema
 from lockstitch.control.catalogue.model import ConnectionType, Property, Step
 from lockstitch.core.model import Json
 
@@ -55,8 +55,7 @@ def _extended(form: Step, own: Iterable[Property]) -> Step:
 
 
 def _properties(connector: Connector) -> list[Property]:
-    settings = connector.spec.Properties
-    schemas = msgspec.json.schema_components([settings])[1][settings.__name__]["properties"]
+    own, _ = properties_schema(connector)
     return [
         Property(
             name=each.encode_name,
@@ -64,9 +63,9 @@ def _properties(connector: Connector) -> list[Property]:
             is_credential=each.encode_name in connector.spec.CREDENTIALS,
             system_provided=False,
             property_type="user_provided",
-            json_schema=_as_text(schemas[each.encode_name]),
+            json_schema=_as_text(own["properties"][each.encode_name]),
         )
-        for each in msgspec.structs.fields(settings)
+        for each in msgspec.structs.fields(connector.spec.Properties)
     ]
 
 
