@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from lockstitch.core.errors import AccessError, SettingsError
+from lockstitch.toolkit.durable_files import write_whole
 
 #: Keys may come from here instead of from the file: the newest first, separated by commas.
 ENVIRONMENT = "LOCKSTITCH_KEYS"
@@ -61,7 +61,7 @@ class Keyring:
         path = home / FILE
         if not path.exists():
             with suppress(FileExistsError):  # another server that starts at the same time was faster
-                _write_keys(path, [make_key()], os.link)
+                write_whole(path, _listed([make_key()]), only_new=True)
         stamp = _stamp(path)
         return cls(read_keys(home), path, stamp)
 
@@ -141,17 +141,8 @@ def add_key(home: Path) -> None:
 
 def keep_keys(home: Path, keys: Sequence[str]) -> None:
     """Replace the home folder's file by one with these keys."""
-    _write_keys(home / FILE, keys, os.replace)
+    write_whole(home / FILE, _listed(keys))
 
 
-def _write_keys(path: Path, keys: Sequence[str], put: Callable[[str, Path], None]) -> None:
-    """Let the file appear in one step, on disk for good and readable by its owner alone."""
-    handle, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write("".join(f"{key}\n" for key in keys))
-            file.flush()
-            os.fsync(file.fileno())
-        put(fresh, path)
-    finally:
-        Path(fresh).unlink(missing_ok=True)
+def _listed(keys: Sequence[str]) -> bytes:
+    return "".join(f"{key}\n" for key in keys).encode()

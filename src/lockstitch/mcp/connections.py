@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from lockstitch.connectors import Connector, Kind, find_connector, parse_properties
@@ -19,6 +18,7 @@ from lockstitch.mcp.hiding import Secrets
 from lockstitch.mcp.pipeline_text import new_text, refuse_references, with_streams
 from lockstitch.mcp.types import for_a_person, where_to_put
 from lockstitch.pipeline_file import load_pipeline, selection_of
+from lockstitch.toolkit.durable_files import write_whole
 from lockstitch.verbs import PipelineSettings, validate
 
 #: A file name without folder, dot or anything that a shell or another system would understand in its own way.
@@ -78,10 +78,7 @@ class Connections:
         path = self.path(name)
         self.load(name)
         text = with_streams(path.read_text(encoding="utf-8"), streams)
-        with NamedTemporaryFile("w", dir=self.folder, prefix=f".{name}.", delete=False, encoding="utf-8") as new:
-            new.write(text)
-        Path(new.name).chmod(path.stat().st_mode & 0o777)
-        Path(new.name).replace(path)
+        write_whole(path, text.encode(), mode=path.stat().st_mode & 0o777)
 
     def path(self, name: str) -> Path:
         """Return where a connection's file is, or would be. Raises SettingsError for what is no such name."""

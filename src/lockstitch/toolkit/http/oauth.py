@@ -19,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from lockstitch.core.errors import AccessError, SourceDataError
+from lockstitch.toolkit.durable_files import write_whole
 from lockstitch.toolkit.http.client import Answer, Api, Form, Patience
 from lockstitch.toolkit.meanings import Meaning
 
@@ -109,7 +110,7 @@ class Tokens:
                 given.refresh_token or refresh_token,
                 None if life is None else asked_at + life - min(_MARGIN, life / 10),
             )
-            self._write(new)
+            write_whole(self._path, msgspec.json.encode(new))
             return new
 
     def _ask(self, refresh_token: str) -> _Given:
@@ -150,19 +151,3 @@ class Tokens:
                 f"{self._path} does not hold the tokens that were kept in it: {error}",
                 hint="remove it, and set a new refresh token if there was one",
             ) from None
-
-    def _write(self, kept: _Kept) -> None:
-        """Put a whole file in the place of the old one, on the disk before it has the name."""
-        new = self._path.with_suffix(".new")
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(file, msgspec.json.encode(kept))
-            os.fsync(file)
-        finally:
-            os.close(file)
-        new.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockstitch.core.errors import LockstitchError, TransientError
+from lockstitch.toolkit.durable_files import sync_folder, write_whole
 from lockstitch.toolkit.inbox import segments as files
 from lockstitch.toolkit.inbox.segments import Segment
 
@@ -122,7 +123,7 @@ class Inbox:
 
     def save_tables(self, content: bytes) -> None:
         """Keep what the source knows of its tables; it is on disk when this returns."""
-        files.write_whole(self.folder / _TABLES, content)
+        write_whole(self.folder / _TABLES, content)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -260,7 +261,7 @@ class Inbox:
         segment = Segment(files.segment_path(self.folder, start), start)
         descriptor = os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         self._open = _Open(segment, descriptor)
-        files.sync_folder(self.folder)
+        sync_folder(self.folder)
         return self._open
 
     def _undo(self) -> None:

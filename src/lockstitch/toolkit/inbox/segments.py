@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstitch.core.errors import SourceDataError
+from lockstitch.toolkit.durable_files import write_whole
 
 #: Before each payload: its length and the CRC-32 of length and payload, little-endian.
 _HEADER = struct.Struct("<II")
@@ -138,24 +139,3 @@ def remove_committed(closed: Iterable[Segment], position: int) -> None:
     for segment in closed:
         if segment.end <= position:
             segment.path.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Put a file in its place at once, readable by its owner only: others see the old content, or the new."""
-    new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
