@@ -48,6 +48,27 @@ def test_streams_are_told_with_their_fields_and_keys(shop: Shop) -> None:
     assert by_name["paid"].replication_method == "FULL_TABLE"
 
 
+@pytest.mark.parametrize(
+    ("query", "repeated"),
+    [
+        ("select id, email, total as email, paid as id from orders", "email, id"),
+        ("select one.*, two.id from orders as one, orders as two -- a comment", "id"),
+        ("with one as (select id as a from orders) select *, a, a as b from one order by 1 limit 3;", "a"),
+    ],
+)
+def test_two_columns_of_one_name_are_refused(shop: Shop, query: str, repeated: str) -> None:
+    with pytest.raises(SettingsError, match=f"streams.twice has more than one column named {repeated}\n") as refused:
+        shop.source({"twice": {"query": query}}).check()
+    assert "by as" in str(refused.value.hint)
+
+
+def test_duckdb_takes_columns_that_differ_in_case_for_one(duckdb_shop: Shop, postgres_shop: Shop) -> None:
+    streams = {"twice": {"query": 'select id as a, total as "A" from orders where id = 1'}}
+    with pytest.raises(SettingsError, match="more than one column named A\n"):
+        duckdb_shop.source(streams).check()
+    assert rows(postgres_shop.read("twice", streams=streams)) == [{"a": 1, "A": Decimal("12.50")}]
+
+
 def test_only_what_is_new_comes_next(shop: Shop) -> None:
     cursor = last(shop.read("orders"))
     assert rows(shop.read("orders", cursor)) == []

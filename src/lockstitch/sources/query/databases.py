@@ -65,7 +65,7 @@ class DuckDBFile:
 
     def columns(self, sql: str) -> Sequence[AnswerColumn]:
         with self._opened() as db:
-            answer = db.sql(f"{sql} limit 0")
+            answer = db.sql(sql)  # which runs nothing before rows are taken
             return [AnswerColumn(name, str(kind)) for name, kind in zip(answer.columns, answer.types, strict=True)]
 
     def rows(self, sql: str) -> Iterator[pa.RecordBatch]:
@@ -113,10 +113,11 @@ class PostgresDatabase:
         self._place = f"{properties.host}:{properties.port}/{properties.database}"
 
     def columns(self, sql: str) -> Sequence[AnswerColumn]:
-        with self._opened() as db:
-            answer = db.execute(f"{sql} limit 0".encode())
+        # A cursor of the server's runs nothing before rows are taken.
+        with self._opened() as db, db.cursor("lockstitch") as cursor:
+            cursor.execute(sql.encode())
             types = db.adapters.types
-            described = [(one.name, types.get(one.type_code)) for one in answer.description or ()]
+            described = [(one.name, types.get(one.type_code)) for one in cursor.description or ()]
             return [AnswerColumn(name, kind.regtype if kind is not None else "text") for name, kind in described]
 
     def rows(self, sql: str) -> Iterator[pa.RecordBatch]:

@@ -55,6 +55,7 @@ class QuerySource:
     def _discovered(self, name: str, stream: StreamQuery) -> Stream:
         fields = tuple(column.field() for column in self._database.columns(_all_of(stream)))
         there = [field.name for field in fields]
+        self._refuse_repeated(name, stream, there)
         for column in (*stream.key, *([stream.cursor] if stream.cursor else [])):
             if column not in there:
                 raise SettingsError(
@@ -63,16 +64,29 @@ class QuerySource:
                 )
         return Stream(name, fields, tuple(stream.key), "INCREMENTAL" if stream.cursor else "FULL_TABLE", stream.cursor)
 
+    def _refuse_repeated(self, name: str, stream: StreamQuery, there: Sequence[str]) -> None:
+        """Raise SettingsError for two columns of one name: of such, one would be lost, or DuckDB renames it."""
+        written = [column.name for column in self._database.columns(_statement(stream))]
+        repeated = {one for one, came in zip(written, there, strict=True) if one != came or written.count(one) > 1}
+        if repeated:
+            raise SettingsError(
+                f"source.properties.streams.{name} has more than one column named {', '.join(sorted(repeated))}",
+                hint="give each column a name of its own by as: select orders.id, lines.id as line_id, ...",
+            )
+
     def lanes(self, wanted: Sequence[Selected]) -> Sequence[Lane]:
         self._wanted = {one.stream.name: one for one in wanted}
         return [Lane(name, (name,), "repeats") for name in self._wanted]
 
-    def parts(self, lane: Lane, cursor: Json) -> Sequence[Part]:  # noqa: ARG002 - the protocol's
+    def parts(self, lane: Lane, cursor: Json) -> Sequence[Part]:
+        del lane, cursor
         return ()
 
-    def committed(self, lane: Lane, cursor: Json) -> None: ...
+    def committed(self, lane: Lane, cursor: Json) -> None:
+        del lane, cursor  # nothing is ever written to the database
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Do nothing: the database is open only for a question."""
 
     def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:
         stream = self._streams[lane.name]
@@ -145,10 +159,15 @@ class QuerySource:
 
 
 def _all_of(stream: StreamQuery) -> str:
+    return f"select * from {_statement(stream)} as query"
+
+
+def _statement(stream: StreamQuery) -> str:
+    """Return the stream's query, or one of its table, in parentheses."""
     if stream.table is not None:
-        return f"select * from {'.'.join(_quoted(part) for part in stream.table.split('.'))}"
-    # On a line of its own, for a comment at its end; without the semicolon that people write.
-    return f"select * from ({(stream.query or '').strip().rstrip(';')}\n) as query"
+        return f"(select * from {'.'.join(_quoted(part) for part in stream.table.split('.'))})"
+    # Its end is on a line of its own, for a comment there; and without the semicolon that people write.
+    return f"({(stream.query or '').strip().rstrip(';')}\n)"
 
 
 def _state(cursor: Json, word: str) -> Mapping[str, Any]:
