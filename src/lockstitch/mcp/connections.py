@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -60,8 +59,7 @@ class Connections:
         text = new_text(name, [(end.connector, end.properties, end.remarks) for end in ends], streams)
         try:
             # For its owner alone: a person may write a password into it.
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
-                file.write(text)
+            write_whole(path, text.encode(), only_new=True)
         except FileExistsError:
             raise SettingsError(
                 f"there is a file {name}.toml already", hint="choose another name, or let a person change the file"

@@ -43,10 +43,10 @@ class TableCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     token: str | None = None
 
 
-class SettingCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The latest change that was seen, and the digests of the rows that were delivered with it."""
+class SettingCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """The latest change that was seen, and the digests of the rows that were delivered with it; written as in the tap."""
 
-    lastUpdated: str | None = None  # noqa: N815 - the tap's bookmark
+    last_updated: str | None = None
     seen: list[str] = []
 
 
@@ -61,8 +61,8 @@ def read_cursor(cursor: Json, kind: type[T]) -> T | None:
         found = msgspec.convert(cursor, kind)
         if isinstance(found, EventsCursor):
             _ = found.seconds
-        if isinstance(found, SettingCursor) and found.lastUpdated is not None:
-            read_moment(found.lastUpdated)
+        if isinstance(found, SettingCursor) and found.last_updated is not None:
+            read_moment(found.last_updated)
     except ValueError as error:
         raise SettingsError(
             f"the FullStory source cannot go on from {cursor!r}: {error}",

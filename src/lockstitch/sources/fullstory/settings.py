@@ -20,9 +20,9 @@ from lockstitch.toolkit.moments import read_moment
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
-class _Record(msgspec.Struct):
+class _Record(msgspec.Struct, rename="camel"):
     metadata: dict[str, msgspec.Raw] | None = None
-    lastUpdated: str | None = None  # noqa: N815 - FullStory's name
+    last_updated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class SettingReader:
     def read(self, cursor: Json) -> Iterator[Message]:
         """Yield the rows that changed at the bookmark or later and were not delivered with it."""
         before = read_cursor(cursor, SettingCursor) or SettingCursor()
-        bookmark = read_moment(before.lastUpdated) if before.lastUpdated is not None else self._start
+        bookmark = read_moment(before.last_updated) if before.last_updated is not None else self._start
         rows = sorted(self._rows(stamp(bookmark)), key=lambda row: row.changed or _NEVER)
         # Inclusive, as another change can have come at the very moment of the last one.
         at_hand = [row for row in rows if row.changed is None or row.changed >= bookmark]
@@ -64,7 +64,7 @@ class SettingReader:
         yield Batch(self._stream, found.select([name for name in found.schema.names if self._wants(name)]))
         latest = max((row.changed for row in at_hand if row.changed is not None), default=None)
         seen = [row.digest for row in at_hand if row.changed in (None, latest)]
-        reached = before.lastUpdated if latest is None else stamp(latest)
+        reached = before.last_updated if latest is None else stamp(latest)
         yield Checkpoint(as_json(SettingCursor(reached, list(dict.fromkeys(seen)))))
 
     def _rows(self, since: str) -> Iterator[_Row]:
@@ -95,7 +95,7 @@ class SettingReader:
             if not body:
                 return None
             text = b"{%b}" % b",".join(part for part in (head, body) if part)
-            changed = msgspec.json.decode(text, type=_Record).lastUpdated
+            changed = msgspec.json.decode(text, type=_Record).last_updated
             return _Row(text, read_moment(changed) if changed else None)
         except ValueError as error:  # msgspec's own are such too
             raise SourceDataError(

@@ -74,16 +74,19 @@ class HeapUsers:
         self._wanted = next(iter(wanted), None)
         return [Lane(_USER.name, (_USER.name,), "repeats")] if wanted else []
 
-    def parts(self, lane: Lane, cursor: Json) -> Sequence[Part]:  # noqa: ARG002 - the protocol's
+    def parts(self, lane: Lane, cursor: Json) -> Sequence[Part]:
+        del lane, cursor
         return ()
 
-    def committed(self, lane: Lane, cursor: Json) -> None: ...
+    def committed(self, lane: Lane, cursor: Json) -> None:
+        del lane, cursor  # nothing is ever written to Heap
 
     def close(self) -> None:
         self._api.close()
 
-    def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:  # noqa: ARG002 - there is one lane
+    def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:
         """Yield all profiles as a new version, which replaces the one before."""
+        del lane  # there is one only
         version = max(time.time_ns() // 1_000_000, _version(cursor) + 1)
         yield Version(_USER.name, version)
         missing = 0
