@@ -44,7 +44,7 @@ class TableCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
 
 class SettingCursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """The latest change that was seen, and the digests of the rows that were delivered with it; written as in the tap."""
+    """The latest change that was seen, and the digests of the rows that were delivered with it, as in the tap."""
 
     last_updated: str | None = None
     seen: list[str] = []
