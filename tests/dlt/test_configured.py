@@ -47,7 +47,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(Issues, "asked", [])
     monkeypatch.setattr(Issues, "status", 200)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Issues)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()
     server.server_close()

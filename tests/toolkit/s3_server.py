@@ -128,7 +128,7 @@ class FaultProxy:
 def fault_proxy(server: S3Server) -> Generator[FaultProxy]:
     """Run a proxy before the server on a free port."""
     listener = _Listener(server.url.removeprefix("http://"))
-    thread = threading.Thread(target=listener.serve_forever, daemon=True)
+    thread = threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield listener.proxy
