@@ -203,7 +203,15 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGES)
+#: What is damaged is the source, so that one damage is enough for the other destination.
+DAMAGED = [
+    *(("duckdb", name) for name in DAMAGES),
+    ("postgres", "a file cut short"),
+    *(pytest.param("postgres", name, marks=pytest.mark.long) for name in DAMAGES if name != "a file cut short"),
+]
+
+
+@pytest.mark.parametrize(("warehouse", "name"), DAMAGED, indirect=["warehouse"])
 def test_damage_is_told_with_its_place_and_mend(warehouse: Warehouse, name: str) -> None:
     damage = DAMAGES[name]
     warehouse.dump(100, {"v": "string"}, [{"user_id": at, "v": f"text {at}"} for at in range(200)])

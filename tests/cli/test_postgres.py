@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from cli.conftest import Site
+from cli.conftest import Called, Site
 from lockstitch.testing.postgres_server import PostgresDatabase
 
 
@@ -42,8 +42,9 @@ def test_a_wrong_password_is_never_shown(site: Site, postgres: PostgresDatabase)
 
 def test_a_server_that_is_not_there_may_be_there_later(site: Site, postgres: PostgresDatabase) -> None:
     into(site, {**postgres.properties, "port": 1, "connect_timeout": 2})
-    done = site.call("run")
+    done = _run_after(site, "from lockstitch.engine import patience; patience.WAITS = (0.1, 0.2)")
     assert done.code in (2, 75)
+    assert done.err.count("waiting: ") == 2
     assert done.err.startswith("waiting: ")
     assert "\nerror: " in done.err
     assert "Traceback" not in done.err
@@ -61,14 +62,15 @@ def test_a_schema_name_that_is_too_long_is_refused(site: Site, postgres: Postgre
 def test_a_missing_driver_is_named_in_one_line(site: Site, postgres: PostgresDatabase) -> None:
     into(site, postgres.properties)
     # An entry of None makes Python say that there is no such module.
-    code = """
-import sys
-sys.modules.update(adbc_driver_manager=None, adbc_driver_postgresql=None)
-from lockstitch.cli import main
-sys.exit(main(["run"]))
-"""
+    done = _run_after(site, "sys.modules.update(adbc_driver_manager=None, adbc_driver_postgresql=None)")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: postgres needs a driver\nhint: uv pip install 'lockstitch[postgres]'\n"
+
+
+def _run_after(site: Site, statement: str) -> Called:
+    """Run the pipeline in a process in which a statement was carried out before."""
+    code = f"import sys; {statement}; from lockstitch.cli import main; sys.exit(main(['run']))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=site.folder, env=site.environment, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: postgres needs a driver\nhint: uv pip install 'lockstitch[postgres]'\n"
+    return Called(done.returncode, done.stdout, done.stderr)
