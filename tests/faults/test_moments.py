@@ -20,8 +20,8 @@ from faults.warehouses import DuckDBFile
 
 #: Kills in a round: one test, which carries all dumps.
 KILLS = 5
-#: Rounds for each destination: 30 kills in all with `make test`, 300 with `make test-long`.
-ROUNDS = [pytest.param(number, marks=[pytest.mark.long] if number >= 3 else []) for number in range(30)]
+#: Rounds for each destination: 20 kills in all with `make test`, 300 with `make test-long`.
+ROUNDS = [pytest.param(number, marks=[pytest.mark.long] if number >= 2 else []) for number in range(30)]
 
 
 @pytest.fixture(scope="module")
