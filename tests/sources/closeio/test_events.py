@@ -45,6 +45,15 @@ def test_the_last_five_minutes_are_read_again_as_events_go_on_changing(account: 
     assert [(row["id"], row["changed_fields"]) for row in second.rows("event_log")] == [("ev_00002", ["name", "url"])]
 
 
+def test_an_event_that_close_does_not_change_any_more_comes_once(account: Account) -> None:
+    account.event(1, ago(hours=1))
+    first = account.read(only=ONLY)
+    account.event(2, ago(hours=1))  # of the very same moment
+    second = account.read(first.cursor, only=ONLY)
+    assert (first.ids("event_log"), second.ids("event_log")) == (["ev_00001"], ["ev_00002"])
+    assert account.read(second.cursor, only=ONLY).ids("event_log") == []
+
+
 def test_changes_of_one_object_are_one_event_in_the_end(account: Account) -> None:
     account.lead(1, ago(days=1))
     account.data.update("leads", "lead_00001", {"name": "first"})

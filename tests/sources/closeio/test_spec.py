@@ -11,6 +11,7 @@ import pytest
 from lockstitch.connectors import find_connector, parse_properties
 from lockstitch.core.errors import SettingsError
 from lockstitch.sources.closeio.spec import Properties, open_source
+from sources.alone import read_alone
 from sources.closeio.account import Account, ago
 
 LEAST: dict[str, Any] = {"api_key": "api_1.secret", "start_date": "2026-01-01T00:00:00Z"}
@@ -112,3 +113,19 @@ def test_the_limit_is_shared_below_the_home_folder(
     source.check()
     source.close()
     assert len(list((home / "quotas").iterdir())) == 1
+
+
+def test_arrow_is_loaded_with_the_first_record_only(account: Account, tmp_path: Path) -> None:
+    # No activities: those of the last day before the newest one are read again each time.
+    account.lead(1, ago(days=10))
+    account.task(1, ago(days=10))
+    account.user(1, ago(days=10))
+    account.event(1, ago(days=10))
+    properties = {"api_key": account.key, "start_date": "2026-05-01", "base_url": f"{account.url}/api/v1"}
+    cursor = account.read().cursor
+    alone = read_alone("platform.closeio", properties, {"closeio": cursor}, tmp_path / "home")
+    assert (alone.messages, alone.heavy) == ({"Checkpoint"}, [])
+    account.lead(2, ago(days=1))
+    alone = read_alone("platform.closeio", properties, {"closeio": cursor}, tmp_path / "home")
+    assert alone.messages == {"Checkpoint", "Batch"}
+    assert "pyarrow" in alone.heavy

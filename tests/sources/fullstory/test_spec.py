@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lockstitch.connectors import find_connector, parse_properties
@@ -15,7 +16,8 @@ from lockstitch.core.errors import LockstitchError, SettingsError
 from lockstitch.core.model import Json, Lane, Selected
 from lockstitch.core.protocols import Fingerprinted, Source, TakesState
 from lockstitch.sources.fullstory.spec import open_source
-from sources.fullstory.account import Account
+from sources.alone import read_alone
+from sources.fullstory.account import Account, cursors
 
 FORM: dict[str, Json] = {"api_key": "na1.SECRETKEY", "start_date": "2026-01-01T00:00:00Z"}
 SCHEDULE: dict[str, Json] = {
@@ -135,7 +137,7 @@ def test_each_stream_is_a_lane_of_its_own(small: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "cursors"),
+    ("state", "taken"),
     [
         ({"events": "2018-06-02T00:00:00.000000Z"}, {"events": {"stop": "2018-06-02T00:00:00.000000Z"}}),
         (
@@ -150,9 +152,9 @@ def test_each_stream_is_a_lane_of_its_own(small: Account) -> None:
         ({}, {}),
     ],
 )
-def test_a_taps_state_is_read(small: Account, state: dict[str, Any], cursors: dict[str, Json]) -> None:
-    assert small.source().cursors(state) == cursors
-    for name, cursor in cursors.items():
+def test_a_taps_state_is_read(small: Account, state: dict[str, Any], taken: dict[str, Json]) -> None:
+    assert small.source().cursors(state) == taken
+    for name, cursor in taken.items():
         assert small.source().versions(Lane(name, (name,)), cursor) == {}
 
 
@@ -182,3 +184,15 @@ def test_the_properties_load_no_driver() -> None:
     code = "import sys, json, lockstitch.sources.fullstory.spec; print(json.dumps(sorted(sys.modules)))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
     assert not {"pyarrow", "httpx2", "duckdb"} & set(loaded)
+
+
+def test_arrow_is_loaded_with_the_first_record_only(small: Account, tmp_path: Path) -> None:
+    source = small.source()
+    streams = [stream.name for stream in source.discover()]
+    last = {name: cursors(small.read(name))[-1] for name in streams}
+    properties = msgspec.to_builtins(small.properties())
+    alone = read_alone("platform.fullstory", properties, last, tmp_path / "home")
+    assert (alone.messages, alone.heavy) == ({"Checkpoint"}, [])
+    alone = read_alone("platform.fullstory", properties, {**last, "segments": None}, tmp_path / "home")
+    assert alone.messages == {"Checkpoint", "Version", "Batch", "Publish"}
+    assert "pyarrow" in alone.heavy

@@ -296,16 +296,16 @@ def read_events(api: CloseApi, begun: Position, limit: datetime, first: Page | N
     """
     since = {"date_updated__gte": _second(begun.at)}
     page = Page(first.data) if first is not None and _reaches(first, begun.at) else api.page("/event/", since)
-    positions = Positions(Position(begun.at), limit)
-    latest = begun.at
+    positions = Positions(begun, limit)
     while True:
         records = [(stamp_of(raw), raw) for raw in page.data]
-        latest = max([latest, *(at for stamp, _ in records if (at := updated(stamp)) is not None)])
-        yield Found(positions.new(records, updated))
+        yield Found(positions.take(records, updated).records)
         if not (page.data and page.cursor_next):
             break
         page = api.page("/event/", {**since, "_cursor": page.cursor_next})
-    yield Found([], Position(max(begun.at, min(latest, limit - EVENTS_CHANGE))))
+    settled = limit - EVENTS_CHANGE
+    last = positions.position
+    yield Found([], last if last.at <= settled else Position(max(begun.at, settled)))
 
 
 def _reaches(newest: Page, since: datetime) -> bool:

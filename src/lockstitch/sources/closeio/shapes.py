@@ -7,6 +7,9 @@ from lockstitch.toolkit.shapes import Fields
 _LINK: Fields = {"name": "string", "url": "string"}
 _PERSON: Fields = {"email": "string", "name": "string"}
 
+#: The one stream that an organisation's plan may not have.
+EVENTS = "event_log"
+
 #: By stream, in the order in which they are read.
 STREAMS: dict[str, Fields] = {
     "custom_fields": {

@@ -6,27 +6,23 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import msgspec
-import pyarrow as pa
-
-from lockstitch.core.model import Batch, Checkpoint, Field, Json, Lane, Message, Part, Selected, Stream
+from lockstitch.core.model import Checkpoint, Field, Json, Lane, Message, Part, Selected, Stream
 from lockstitch.sources.closeio import reading
 from lockstitch.sources.closeio.api import CloseApi, Page
 from lockstitch.sources.closeio.cursor import Position, of_state, read_cursor
-from lockstitch.sources.closeio.custom_fields import FIELD, gathered, is_custom
 from lockstitch.sources.closeio.reading import Found
-from lockstitch.sources.closeio.shapes import STREAMS
+from lockstitch.sources.closeio.shapes import EVENTS, STREAMS
 from lockstitch.sources.closeio.spec import Properties
-from lockstitch.toolkit.json_rows import JsonRows
-from lockstitch.toolkit.moments import moment_or_none
-from lockstitch.toolkit.shapes import Fields, fields_of
+from lockstitch.toolkit.shapes import fields_of
+
+if TYPE_CHECKING:
+    from lockstitch.sources.closeio.rows import Rows
 
 _log = logging.getLogger(__name__)
 
 LANE = "closeio"
-EVENTS = "event_log"
 KEY = ("id",)
 #: Streams that are replicated by another field than `date_updated`.
 _REPLICATION_KEYS = {"activities": "date_created"}
@@ -34,14 +30,6 @@ _REPLICATION_KEYS = {"activities": "date_created"}
 _BATCH_BYTES = 4 << 20
 #: Close keeps events for so long.
 _EVENTS_KEPT = timedelta(days=30)
-#: By an event's `object_type`, or its first word: the stream whose record was deleted.
-_DELETED = {
-    "lead": "leads",
-    "activity": "activities",
-    "task": "tasks",
-    "custom_fields.lead": "custom_fields",
-    "custom_fields.shared": "custom_fields",
-}
 
 
 class CloseSource:
@@ -54,7 +42,6 @@ class CloseSource:
         self._start = start
         self._api = CloseApi(properties.api_key, properties.base_url, user_agent=properties.user_agent, home=home)
         self._wanted: dict[str, Selected] = {}
-        self._rows: dict[str, JsonRows] = {}
         #: The newest page of the event log; None where the plan has none, absent until it was asked for.
         self._events: list[Page | None] = []
 
@@ -79,21 +66,21 @@ class CloseSource:
     def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:
         limit = self._api.now()
         at = read_cursor(cursor, limit)
+        rows: Rows | None = None
         yield Checkpoint(cursor)
         for name in lane.streams:
             begun = at.streams.get(name) or Position(self._start)
-            if name == EVENTS and name in at.streams and limit - begun.at > _EVENTS_KEPT:
-                _log.warning(
-                    "event_log: read up to %s so far, and Close keeps events for 30 days only: "
-                    "those between, and the deletions they told of, are lost",
-                    begun.at.isoformat(),
-                )
+            if name in at.streams and name == EVENTS:
+                _warn_of_lost_events(begun.at, limit)
             for records, position in _gathered(self._found(name, begun, limit)):
-                yield from self._batches(name, records, at.began)
+                if records:
+                    rows = rows or self._rows(at.began)
+                    yield from rows.batches(name, [raw for _, raw in records])
                 if position is not None:
                     at.streams[name] = position
                     yield Checkpoint(at.to_json())
-            self._tell_unseen(name)
+            if rows is not None:
+                rows.warn_of_unseen(name)
 
     def cursors(self, state: Mapping[str, Any]) -> Mapping[str, Json]:
         """Take over tap-closeio's state."""
@@ -109,6 +96,11 @@ class CloseSource:
 
     def close(self) -> None:
         self._api.close()
+
+    def _rows(self, began: datetime) -> Rows:
+        from lockstitch.sources.closeio.rows import Rows
+
+        return Rows(self._wanted, began, extra_fields=self._properties.extra_fields)
 
     def _newest_events(self) -> Page | None:
         if not self._events:
@@ -130,90 +122,23 @@ class CloseSource:
             case _:
                 return reading.read_list(self._api, _PATHS[name], begun, limit)
 
-    def _batches(self, name: str, records: reading.Records, began: datetime) -> Iterator[Message]:
-        if not records:
-            return
-        if name == EVENTS:
-            yield from self._deletions(records, began)
-            rows = self._reader(name).batch([_with_texts(raw) for _, raw in records])
-        else:
-            rows = self._reader(name).batch([raw for _, raw in records])
-        if name == "leads":
-            rows = gathered(rows)
-        wants = self._wanted[name].wants
-        yield Batch(name, rows.select([column for column in rows.schema.names if wants(column)]))
-
-    def _reader(self, name: str) -> JsonRows:
-        if name not in self._rows:
-            closed = not self._properties.extra_fields
-            keeps = is_custom if name == "leads" else lambda _: False
-            self._rows[name] = JsonRows(_SENT[name], closed=closed, keeps=keeps)
-        return self._rows[name]
-
-    def _deletions(self, records: reading.Records, began: datetime) -> Iterator[Message]:
-        """Yield the deletions that events tell of: no other stream does."""
-        keys: dict[str, list[str]] = {}
-        for _, raw in records:
-            try:
-                event = _EVENT.decode(raw)
-            except msgspec.ValidationError:
-                continue  # it tells of no record
-            stream = _DELETED.get(event.object_type) or _DELETED.get(event.object_type.partition(".")[0])
-            if event.action == "deleted" and stream in self._wanted and event.is_since(began):
-                keys.setdefault(stream, []).append(event.object_id)
-        for stream, ids in keys.items():
-            yield Batch(stream, pa.RecordBatch.from_pydict({"id": pa.array(ids, pa.string())}), kind="delete")
-
-    def _tell_unseen(self, name: str) -> None:
-        unseen = self._rows[name].unseen - {"custom"} if name in self._rows else None
-        if unseen:
-            _log.warning(
-                "%s: Close also sends %s, which the documented table does not have; extra_fields loads them",
-                name,
-                ", ".join(sorted(unseen)),
-            )
-
-
-#: What Close sends: custom fields come under names of their own.
-_SENT: Mapping[str, Fields] = {
-    **STREAMS,
-    "leads": {name: shape for name, shape in STREAMS["leads"].items() if name != FIELD},
-}
 
 #: Where the lists are that are given as a whole.
 _PATHS: Mapping[str, str] = {"custom_fields": "/custom_field/lead/", "users": "/user/"}
 
 
-class _Event(msgspec.Struct):
-    """What tells of a deletion."""
-
-    action: str
-    object_type: str
-    object_id: str
-    date_created: str | None = None
-
-    def is_since(self, began: datetime) -> bool:
-        at = moment_or_none(self.date_created)
-        return at is None or at >= began
-
-
-_EVENT = msgspec.json.Decoder(_Event)
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def _with_texts(event: msgspec.Raw) -> bytes:
-    """Turn what an event holds of an object, of whatever type, into the JSON text of it."""
-    fields = _OBJECT.decode(event)
-    for name in ("data", "previous_data"):
-        text = bytes(fields.get(name, b"null"))
-        if text != b"null":
-            fields[name] = msgspec.Raw(msgspec.json.encode(text.decode()))
-    return msgspec.json.encode(fields)
-
-
 def _stream(name: str) -> Stream:
     fields: tuple[Field, ...] = fields_of(STREAMS[name], automatic=tuple(STREAMS[name]))
     return Stream(name, fields, KEY, "INCREMENTAL", _REPLICATION_KEYS.get(name, "date_updated"))
+
+
+def _warn_of_lost_events(read_up_to: datetime, now: datetime) -> None:
+    if now - read_up_to > _EVENTS_KEPT:
+        _log.warning(
+            "event_log: read up to %s so far, and Close keeps events for 30 days only: "
+            "those between, and the deletions they told of, are lost",
+            read_up_to.isoformat(),
+        )
 
 
 def _gathered(found: Iterable[Found]) -> Iterator[tuple[reading.Records, Position | None]]:

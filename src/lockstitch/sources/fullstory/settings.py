@@ -14,7 +14,6 @@ from lockstitch.core.model import Batch, Checkpoint, Json, Message
 from lockstitch.sources.fullstory.api import Apis
 from lockstitch.sources.fullstory.cursor import SettingCursor, as_json, read_cursor, stamp
 from lockstitch.sources.fullstory.shapes import KEY_OF_SETTINGS, Setting
-from lockstitch.toolkit.json_rows import JsonRows
 from lockstitch.toolkit.moments import read_moment
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
@@ -60,6 +59,8 @@ class SettingReader:
         if not new:
             yield Checkpoint(cursor)
             return
+        from lockstitch.toolkit.json_rows import JsonRows
+
         found = JsonRows(self._setting.fields).batch([row.text for row in new])
         yield Batch(self._stream, found.select([name for name in found.schema.names if self._wants(name)]))
         latest = max((row.changed for row in at_hand if row.changed is not None), default=None)

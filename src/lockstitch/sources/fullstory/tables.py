@@ -16,7 +16,6 @@ from lockstitch.core.model import Batch, Checkpoint, Json, Message, Publish, Ver
 from lockstitch.sources.fullstory.api import Apis
 from lockstitch.sources.fullstory.cursor import TableCursor, as_json, read_cursor
 from lockstitch.sources.fullstory.shapes import Table
-from lockstitch.toolkit.json_rows import JsonRows
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +46,6 @@ class TableReader:
         self._stream = stream
         self._table = table
         self._wants = wants
-        self._rows = JsonRows(table.fields)
 
     def read(self, cursor: Json) -> Iterator[Message]:
         """Yield the version that is under way to its end, or else a new one if the list has changed."""
@@ -79,10 +77,13 @@ class TableReader:
         return _chained([first], pages)
 
     def _version(self, number: int, pages: Iterator[_Page]) -> Iterator[Message]:
+        from lockstitch.toolkit.json_rows import JsonRows
+
+        rows_of = JsonRows(self._table.fields).batch
         yield Version(self._stream, number)
         for page in pages:
             if page.records:
-                rows = self._rows.batch(page.records)
+                rows = rows_of(page.records)
                 yield Batch(self._stream, rows.select([name for name in rows.schema.names if self._wants(name)]))
             if page.token is None:
                 yield Publish(self._stream, number)

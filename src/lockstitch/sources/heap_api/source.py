@@ -28,7 +28,6 @@ from lockstitch.sources.heap_api.spec import Properties
 from lockstitch.toolkit.http.client import Answer, Api, Patience
 from lockstitch.toolkit.http.oauth import Grant, Tokens
 from lockstitch.toolkit.meanings import Meaning
-from lockstitch.toolkit.values import UnknownValue, batch_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,6 +122,8 @@ class HeapUsers:
         return {**found[0].user, "identity": identity} if found else None
 
     def _rows(self, profiles: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+        from lockstitch.toolkit.values import UnknownValue, batch_of
+
         wanted = self._wanted
         try:
             return batch_of(profiles, lambda name: wanted is None or wanted.wants(name))
