@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -278,6 +279,29 @@ def test_two_sources_of_one_name_or_table_are_refused() -> None:
         lockstitch.pipeline("t", source=[shop, shop]).discover()
     with pytest.raises(SettingsError, match="fill the table 'orders'"):
         lockstitch.pipeline("t", source=[shop, shop().clone(with_name="other")]).discover()
+
+
+def test_rows_keep_their_order_over_many_files_whatever_the_disk_says_of_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_WRITER__BUFFER_MAX_ITEMS", "1")
+    monkeypatch.setenv("DATA_WRITER__FILE_MAX_ITEMS", "1")
+    aged: set[Path] = set()
+
+    @dlt.resource(primary_key="id", write_disposition="merge")
+    def changes() -> Iterator[Any]:
+        for version in range(30):
+            yield {"id": 1, "version": version}
+            for path in set((folder / "home").rglob("changes.*")) - aged:
+                # Each file is made to look older than the one before it.
+                os.utime(path, (1_000_000 - len(aged), 1_000_000 - len(aged)))
+                aged.add(path)
+
+    source = taken_source(changes)()
+    [lane] = source.lanes([Selected(stream) for stream in source.discover()])
+    batches = [one for one in source.read(lane, None) if isinstance(one, Batch)]
+    assert [row["version"] for batch in batches for row in batch.rows.to_pylist()] == list(range(30))
+    assert len(aged) > 25
 
 
 def test_all_rows_of_a_batch_keep_their_order_around_deletes() -> None:

@@ -22,6 +22,7 @@ from lockstitch.dlt.errors import explained
 from lockstitch.library.pages import Pages
 
 if TYPE_CHECKING:
+    from dlt.common.pipeline import ExtractInfo
     from dlt.extract import DltSource
 
     from lockstitch.dlt.taken import Table
@@ -79,7 +80,7 @@ class Extraction:
 
 
 def _extracted(source: DltSource, state: Json, folder: str) -> tuple[dict[str, list[Path]], Json]:
-    """Let dlt extract; return the files of each table, oldest first, and the state."""
+    """Let dlt extract; return the files of each table, in their order, and the state."""
     import dlt
 
     os.environ.setdefault(_SETTING, _VALUE)
@@ -87,14 +88,24 @@ def _extracted(source: DltSource, state: Json, folder: str) -> tuple[dict[str, l
         pipeline = dlt.pipeline(_PIPELINE, pipelines_dir=folder)
         with pipeline.managed_state() as stored:
             stored["sources"] = json.typed_loads(json.dumps(state))
-        info = pipeline.extract(source)
-        files: dict[str, list[Path]] = {}
-        for job in (job for package in info.load_packages for job in package.jobs["new_jobs"]):
-            if job.job_file_info.table_name != pipeline.default_schema.state_table_name:
-                files.setdefault(job.job_file_info.table_name, []).append(Path(job.file_path))
-        for paths in files.values():
-            paths.sort(key=lambda path: path.stat().st_mtime_ns)
+        files = _files_of(pipeline.extract(source), pipeline.default_schema.state_table_name)
         return files, cast("Json", json.loads(json.typed_dumps(pipeline.state.get("sources", {}))))
+
+
+def _files_of(info: ExtractInfo, state_table: str) -> dict[str, list[Path]]:
+    """Return the files of each table but that of dlt's state, in the order in which dlt began them.
+
+    A file's id is random, and the disk's clock too coarse. dlt tells when each was begun by a clock that never goes
+    back, and, of those begun at one moment, in which order they were closed: `sorted` keeps that.
+    """
+    written = [one for steps in info.metrics.values() for step in steps for one in step["job_metrics"].items()]
+    places = {job: place for place, (job, _) in enumerate(sorted(written, key=lambda one: one[1].created))}
+    jobs = [job for package in info.load_packages for job in package.jobs["new_jobs"]]
+    of_rows = [job for job in jobs if job.job_file_info.table_name != state_table]
+    files: dict[str, list[Path]] = {}
+    for job in sorted(of_rows, key=lambda job: places[job.job_file_info.job_id()]):
+        files.setdefault(job.job_file_info.table_name, []).append(Path(job.file_path))
+    return files
 
 
 def _typed(path: Path, kinds: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
