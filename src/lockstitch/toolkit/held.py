@@ -27,21 +27,21 @@ def held(path: Path, patience: float = PATIENCE) -> Generator[None]:
     Whoever waits holds the turnstile, so that one who has just let go cannot overtake.
     """
     real = path.resolve()
+    with _opened(real, ".lock.next") as turnstile, _opened(real, ".lock") as lock:
+        _take(turnstile, real, patience)
+        _take(lock, real, patience)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        _sign(lock)
+        yield
+
+
+def _opened(real: Path, suffix: str) -> IO[str]:
     try:
-        with _open(real, ".lock.next") as turnstile, _open(real, ".lock") as lock:
-            _take(turnstile, real, patience)
-            _take(lock, real, patience)
-            fcntl.flock(turnstile, fcntl.LOCK_UN)
-            _sign(lock)
-            yield
+        return real.with_name(real.name + suffix).open("a+")
     except FileNotFoundError as error:
-        raise AccessError(f"the folder of {path} does not exist", hint="make the folder first") from error
+        raise AccessError(f"the folder of {real} does not exist", hint="make the folder first") from error
     except PermissionError as error:
-        raise AccessError(f"{path} may not be written by this user", hint="change the rights of its folder") from error
-
-
-def _open(real: Path, suffix: str) -> IO[str]:
-    return real.with_name(real.name + suffix).open("a+")
+        raise AccessError(f"{real} may not be written by this user", hint="change the rights of its folder") from error
 
 
 def _sign(lock: IO[str]) -> None:
@@ -71,7 +71,7 @@ def _take(file: IO[str], real: Path, patience: float) -> None:
 
 
 def _holder(real: Path) -> str:
-    with _open(real, ".lock") as lock:
+    with _opened(real, ".lock") as lock:
         lock.seek(0)
         number = lock.read(20).strip()
     return f"process {number}" if number.isdigit() else "a process that is just beginning"
