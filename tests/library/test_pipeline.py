@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 import lockstitch
 from lockstitch.engine.events import Event, LaneFinished, LoadCommitted
 from lockstitch.library.pipeline import Streams
+from lockstitch.library.shown import Shown
 from lockstitch.pipeline_file import connection_id
 from lockstitch.testing.heap_bucket import DumpTable, write_dump
 from lockstitch.testing.postgres_server import PostgresDatabase
@@ -214,3 +216,12 @@ def test_what_has_landed_is_shown(heap: lockstitch.Pipeline) -> None:
     assert {lane: mark.number for lane, mark in shown.marks.items()} == {"sessions": 1, "users": 1}
     assert "users  (4 rows; key user_id)" in repr(shown)
     assert shown._repr_html_().count("<table>") == 3
+
+
+def test_a_notebook_is_told_what_was_set_aside_and_what_is_not_shown(heap: lockstitch.Pipeline) -> None:
+    assert "nothing has landed yet" in heap.show()._repr_html_()
+    heap.run()
+    state = heap.show().state
+    page = Shown(replace(state, rejected=3, loads=state.loads * 11))._repr_html_()
+    assert "<div>3 records in heap_data._sdc_rejected, with the reasons</div>" in page
+    assert "<div>2 lines before; show().loads has all</div>" in page

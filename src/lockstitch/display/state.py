@@ -26,15 +26,23 @@ def state_text(state: State) -> str:
         return f"{state.schema}: nothing has landed yet"
     parts = ["\n".join([*map(_table_text, state.tables), count(len(state.tables), "table")])]
     if state.rejected:
-        parts.append(f"{count(state.rejected, 'record')} in {state.schema}._sdc_rejected, with the reasons")
+        parts.append(rejected_text(state))
     if state.loads:
-        shown = state.loads[-SHOWN_LOADS:]
-        rest = len(state.loads) - len(shown)
-        parts.append(columns(LOAD_HEADINGS, load_rows(shown)))
-        if rest:
-            parts[-1] += f"\n({count(rest, 'line')} before; --json has all)"
+        parts.append(columns(LOAD_HEADINGS, load_rows(state.loads[-SHOWN_LOADS:])))
+        if left_out(state):
+            parts[-1] += f"\n({count(left_out(state), 'line')} before; --json has all)"
     parts.append(columns(MARK_HEADINGS, mark_rows(state)))
     return "\n\n".join(parts)
+
+
+def rejected_text(state: State) -> str:
+    """Say how many records were set aside, and where they are."""
+    return f"{count(state.rejected, 'record')} in {state.schema}._sdc_rejected, with the reasons"
+
+
+def left_out(state: State) -> int:
+    """Return how many lines of the load history are not shown."""
+    return max(len(state.loads) - SHOWN_LOADS, 0)
 
 
 LOAD_HEADINGS = ("committed", "lane", "load", "table", *counts_of(LedgerRow("")))

@@ -15,6 +15,11 @@ def table_html(headers: Sequence[str], rows: Sequence[Sequence[str | int]]) -> s
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def line_html(text: str) -> str:
+    """Return a line of text."""
+    return f"<div>{escape(text)}</div>"
+
+
 def _cell(value: str | int) -> str:
     if isinstance(value, int):
         return f'<td style="text-align:right">{value:,}</td>'

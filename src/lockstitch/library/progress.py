@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from html import escape
 from time import monotonic
 from typing import Any, Literal, get_args
 
@@ -13,7 +12,7 @@ from lockstitch.core.errors import SettingsError
 from lockstitch.display.displays import HEADINGS, Display, LiveTable, PlainLines, Silent, live_cells, remark, watched
 from lockstitch.display.tally import Tally
 from lockstitch.engine.events import Event, LaneFinished, Waiting, Warned
-from lockstitch.library.html import table_html
+from lockstitch.library.html import line_html, table_html
 
 Progress = Literal["auto", "live", "plain", "none"]
 
@@ -73,7 +72,7 @@ class NotebookTable:
 
         self._drawn = monotonic()
         rows = [live_cells(stream, self._drawn) for stream in list(self._tally.streams.values())]
-        page = HTML(table_html(HEADINGS, rows) + "".join(f"<div>{escape(text)}</div>" for text in self._remarks))
+        page = HTML(table_html(HEADINGS, rows) + "".join(map(line_html, self._remarks)))
         if self._handle is None:
             self._handle = display(page, display_id=True)
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,7 @@ from lockstitch.core.errors import Verdict
 from lockstitch.display.summary import summary
 from lockstitch.display.tally import Tally, counts_of
 from lockstitch.library.dataset import Dataset
-from lockstitch.library.html import table_html
+from lockstitch.library.html import line_html, table_html
 
 if TYPE_CHECKING:
     from lockstitch.engine.run import RunResult
@@ -66,4 +65,4 @@ class Run:
         headers = ["table", *next(iter(self.tables.values()))] if rows else []
         lines = [*self.text.rpartition("\n\n")[2].splitlines(), *(f"warning: {text}" for text in self.warnings)]
         lines += [f"{lane}: {error}" for lane, error in self.errors.items()]
-        return table_html(headers, rows) + "".join(f"<div>{escape(line)}</div>" for line in lines)
+        return table_html(headers, rows) + "".join(map(line_html, lines))

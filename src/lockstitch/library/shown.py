@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from lockstitch.core.model import Mark
@@ -13,11 +12,14 @@ from lockstitch.display.state import (
     MARK_HEADINGS,
     SHOWN_LOADS,
     column_text,
+    left_out,
     load_rows,
     mark_rows,
+    rejected_text,
     state_text,
 )
-from lockstitch.library.html import table_html
+from lockstitch.display.text import count
+from lockstitch.library.html import line_html, table_html
 
 if TYPE_CHECKING:
     from lockstitch.engine.state import LoadState, State, TableState
@@ -52,9 +54,15 @@ class Shown:
         tables: list[list[str | int]] = [
             [one.name, one.rows, ", ".join(one.key), ", ".join(map(column_text, one.columns))] for one in self.tables
         ]
-        found = [
-            table_html(("table", "rows", "key", "columns"), tables),
-            table_html(LOAD_HEADINGS, load_rows(self.loads[-SHOWN_LOADS:])),
-            table_html(MARK_HEADINGS, mark_rows(self.state)),
-        ]
-        return "".join(found) or f"<div>{escape(repr(self))}</div>"
+        if not self.marks:
+            return line_html(repr(self))
+        rest = left_out(self.state)
+        return "".join(
+            [
+                table_html(("table", "rows", "key", "columns"), tables),
+                line_html(rejected_text(self.state)) if self.state.rejected else "",
+                table_html(LOAD_HEADINGS, load_rows(self.loads[-SHOWN_LOADS:])),
+                line_html(f"{count(rest, 'line')} before; show().loads has all") if rest else "",
+                table_html(MARK_HEADINGS, mark_rows(self.state)),
+            ]
+        )
