@@ -51,6 +51,15 @@ _OF_OBJECTS = frozenset({400, 413, 422})
 _OF_APP = ("app_id", "app id", "environment")
 
 
+_ABSENT = "correct base_url, region or auth: Heap's API at this address has no such call"
+_MEANINGS: Mapping[int, Meaning] = {
+    401: Meaning(AccessError, "Heap refuses the token: {detail} ({place})", "make a new one and set it"),
+    403: Meaning(AccessError, "Heap forbids {place}: {detail}", "give the token or the environment the right to it"),
+    404: Meaning(SettingsError, "{base_url} has no {place} (404): {detail}", _ABSENT),
+    405: Meaning(SettingsError, "{base_url} takes no {place} (405): {detail}", _ABSENT),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What one answered request has done: Heap has taken the objects, or `refused` tells why not."""
@@ -81,7 +90,7 @@ class HeapApi:
             authorize=authorize or (lambda _: {}),
             can_renew=authorize is not None,
             quota=self._quota,
-            meanings=_meanings(base_url),
+            meanings=_MEANINGS,
             patience=Patience(tries=8),
         )
 
@@ -138,16 +147,3 @@ def _refuse_page(answer: Answer) -> None:
     """A page for people, with whatever status, comes from something before Heap."""
     if "html" in answer.headers.get("content-type", ""):
         raise msgspec.DecodeError("it is a page in HTML")
-
-
-def _meanings(base_url: str) -> Mapping[int, Meaning]:
-    where = base_url.replace("{", "{{").replace("}", "}}")
-    absent = "correct base_url, region or auth: Heap's API at this address has no such call"
-    return {
-        401: Meaning(AccessError, "Heap refuses the token: {detail} ({place})", "make a new one and set it"),
-        403: Meaning(
-            AccessError, "Heap forbids {place}: {detail}", "give the token or the environment the right to it"
-        ),
-        404: Meaning(SettingsError, f"{where} has no {{place}} (404): {{detail}}", absent),
-        405: Meaning(SettingsError, f"{where} takes no {{place}} (405): {{detail}}", absent),
-    }

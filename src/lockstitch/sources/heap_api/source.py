@@ -40,6 +40,12 @@ _USER = Stream("user", (Field("identity", inclusion="automatic"),), ("identity",
 _BATCH = 500
 PATIENCE = Patience(tries=8)
 
+_MEANINGS: Mapping[int, Meaning] = {
+    400: Meaning(SourceDataError, "{place} answers 400: {detail}", "correct the identities"),
+    401: Meaning(AccessError, "Heap refuses the token: {detail} ({place})", "make a new one and set it"),
+    405: Meaning(SettingsError, "{base_url} takes no {place} (405): {detail}", "correct base_url"),
+}
+
 
 class _Found(msgspec.Struct):
     user: dict[str, Any]
@@ -58,7 +64,7 @@ class HeapUsers:
             self._base_url,
             authorize=_authorize(properties, self._base_url, home),
             can_renew=properties.access_token is None,
-            meanings=_meanings(self._base_url),
+            meanings=_MEANINGS,
             patience=PATIENCE,
         )
 
@@ -146,12 +152,3 @@ def _version(cursor: Json) -> int:
     if not isinstance(version, int):
         raise SettingsError(f"the look-up cannot go on from {cursor!r}", hint="reset the stream user")
     return version
-
-
-def _meanings(base_url: str) -> Mapping[int, Meaning]:
-    where = base_url.replace("{", "{{").replace("}", "}}")
-    return {
-        400: Meaning(SourceDataError, "{place} answers 400: {detail}", "correct the identities"),
-        401: Meaning(AccessError, "Heap refuses the token: {detail} ({place})", "make a new one and set it"),
-        405: Meaning(SettingsError, f"{where} takes no {{place}} (405): {{detail}}", "correct base_url"),
-    }

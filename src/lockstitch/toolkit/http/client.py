@@ -31,7 +31,7 @@ T = TypeVar("T")
 Params = Mapping[str, str | int]
 
 
-#: What statuses mean anywhere; a source's own table comes first. For the words see `Answer.meant`.
+#: What statuses mean anywhere; a source's own table comes first. For the words see `Answer.meant`; `{base_url}`, too.
 MEANINGS: Mapping[int, Meaning] = {
     400: Meaning(SourceDataError, "{place} answers 400: {detail}", "the request is not what the API expects"),
     401: Meaning(AccessError, "{place} refuses the credentials (401): {detail}", "make new ones and set them"),
@@ -86,9 +86,9 @@ class Answer:
         text = said if isinstance(said, str) else json.dumps(said)
         return " ".join(text.split())[:300] or "nothing more"
 
-    def meant(self, meaning: Meaning) -> LockstitchError:
-        """Return the error, with this answer's `{place}`, `{status}` and `{detail}`."""
-        return meaning.told(place=self.place, status=self.status, detail=self.detail())
+    def meant(self, meaning: Meaning, **words: str) -> LockstitchError:
+        """Return the error, with this answer's `{place}`, `{status}` and `{detail}`, and further words."""
+        return meaning.told(place=self.place, status=self.status, detail=self.detail(), **words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ class Trial:
         if meaning is None:
             kind = TransientError if answer.status >= 500 else SourceDataError
             return kind(f"{answer.place} answers {answer.status}: {answer.detail()}", hint="look into the API's pages")
-        return answer.meant(meaning)
+        return answer.meant(meaning, base_url=self.api.base_url)
 
     def failed(self, text: str, cause: BaseException | None, asked: float | None = None) -> None:
         """Wait before another try, or raise where there were enough of them."""
