@@ -8,7 +8,9 @@ exactly, and what it taught is known to the next one.
 from __future__ import annotations
 
 import json
+import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -19,7 +21,7 @@ import pyarrow.json as pj
 
 from lockstitch.core.errors import SourceDataError
 from lockstitch.toolkit.exact import Exact, exact_number
-from lockstitch.toolkit.shapes import Fields
+from lockstitch.toolkit.shapes import Fields, Shape
 from lockstitch.toolkit.shaping import conformed, parse_type, shaped
 from lockstitch.toolkit.values import batch_of
 
@@ -27,6 +29,8 @@ Record = bytes | msgspec.Raw
 
 #: Whoever writes a number with no more significant digits may mean a float: 17 are enough to name each of them.
 _FLOAT_DIGITS = 17
+#: Floats nearer to 0 than this keep fewer digits.
+_LEAST = sys.float_info.min
 #: From here on a float may stand for an integer of more digits than it keeps.
 _LARGE = 1e15
 #: So many records tell the types of fields that nobody has declared.
@@ -38,7 +42,8 @@ class JsonRows:
 
     `fields` are the stream's declared fields, as `toolkit/shapes.py` writes them. With `closed`, others are left out,
     at every depth, but for fields of the record itself that `keeps` tells; their paths come to be in `unseen`. Without
-    declared fields everything is taken as it is written.
+    declared fields everything is taken as it is written; only a field that began with floats goes on with them, where a
+    later value is the integer that a float is, too.
     """
 
     def __init__(
@@ -80,7 +85,9 @@ class JsonRows:
         return table.select(carried).combine_chunks().to_batches()[0] if carried else None
 
     def _decoded(self, records: Sequence[Record]) -> pa.RecordBatch:
-        rows = [cast("dict[str, Any]", conformed(row, self._fields)) for row in _objects(records)]
+        shapes = {name: shape for name, kind in self._known.items() if (shape := _floats_of(kind)) is not None}
+        shapes |= self._fields
+        rows = [cast("dict[str, Any]", conformed(row, shapes)) for row in _objects(records)]
         self._learn(rows)
         return batch_of(rows, lambda _: True)
 
@@ -115,7 +122,11 @@ def _objects(records: Sequence[Record]) -> Iterator[Mapping[str, Any]]:
 
 def _number(text: str) -> float | Exact:
     digits = text.lstrip("-").partition("e")[0].partition("E")[0].replace(".", "").lstrip("0")
-    return float(text) if len(digits) <= _FLOAT_DIGITS else exact_number(text)
+    if len(digits) > _FLOAT_DIGITS:
+        return exact_number(text)
+    value = float(text)
+    # Beyond about 308 digits before or behind the point a float is infinite, 0, or has fewer digits than it seems to.
+    return value if _LEAST <= abs(value) < math.inf or not digits else exact_number(text)
 
 
 _DECODER = msgspec.json.Decoder(float_hook=_number)
@@ -135,13 +146,17 @@ def _decoded_leniently(record: bytes) -> Any:
 # --- what Arrow's reader would get wrong ------------------------------------------------------------------------------
 
 
+#: The end of a number that may be too near to 0 for a float. It begins with the sign, for which a search is fast.
+_TINY = re.compile(rb"-(?<=\d[eE]-)\d{3,}\s*[,}\]]")
+
+
 def _loses_digits(table: pa.Table, text: bytes) -> bool:
     """Tell whether a float was read out of a number with more digits than it keeps."""
     floats = [largest for column in table.columns if (largest := _largest(column)) is not None]
     if not floats:
         return False
     largest = max(floats)
-    if largest >= _LARGE:
+    if largest >= _LARGE or _TINY.search(text):
         return True
     whole = len(str(int(largest)))
     for found in re.finditer(rb"\.\d{%d,}" % (_FLOAT_DIGITS + 1 - whole), text):
@@ -172,6 +187,17 @@ def _largest(values: pa.ChunkedArray | pa.Array) -> float | None:
 
 def _schema(known: Mapping[str, pa.DataType]) -> pa.Schema:
     return pa.schema([(name, _without_nulls(kind)) for name, kind in known.items()])
+
+
+def _floats_of(kind: pa.DataType) -> Shape | None:
+    """Tell where a type has floats: integers come as such there, as from Arrow's reader. None where it has none."""
+    if pa.types.is_struct(kind):
+        below = {field.name: shape for field in kind if (shape := _floats_of(field.type)) is not None}
+        return below or None
+    if pa.types.is_list(kind):
+        element = _floats_of(kind.value_type)
+        return None if element is None else [element]
+    return "number" if pa.types.is_floating(kind) else None
 
 
 def _without_nulls(kind: pa.DataType) -> pa.DataType:
