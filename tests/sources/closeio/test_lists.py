@@ -67,6 +67,16 @@ def test_a_list_longer_than_close_lists(account: Account, monkeypatch: pytest.Mo
         account.read(only=("tasks",))
 
 
+def test_a_long_list_in_another_order_is_refused(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was made before the last one that is listed might not be listed at all."""
+    monkeypatch.setattr(reading, "OTHERS", 10)
+    account.max_skip["task"], account.sorts_tasks = 25, False
+    for number in range(100):
+        account.task(number, ago(days=9) - timedelta(minutes=number % 7), date_updated=stamp(ago(hours=200 - number)))
+    with pytest.raises(SourceDataError, match="/task/ has more records than Close lists"):
+        account.read(only=("tasks",))
+
+
 # --- selection --------------------------------------------------------------------------------------------------------
 
 

@@ -111,13 +111,14 @@ def _tasks(api: CloseApi, asked: Mapping[str, str]) -> Iterator[Records]:
     """Yield the pages of tasks in the order of their creation, so that a list too long can be asked for in pieces."""
     since: Mapping[str, str] = {}
     while True:
-        last: datetime | None = None
+        made: list[datetime] = []
         try:
             for page, _ in walk(lambda skip, since=since: _listed(api, "/task/", {**asked, **since}, skip)):
                 yield page
-                last = max((at for stamp, _ in page if (at := created(stamp)) is not None), default=last)
+                made += [at for stamp, _ in page if (at := created(stamp)) is not None]
         except MaxSkip as error:
-            later = {} if last is None else {"date_created__gte": _second(last)}
+            # Of a list in another order, older tasks might not have been listed yet.
+            later = {"date_created__gte": _second(made[-1])} if made and made == sorted(made) else since
             if later == since:
                 raise _too_long("/task/", error) from error
             since = later

@@ -67,6 +67,7 @@ class CloseServer(VendorServer):
     old_custom_fields   whether /custom_fields/lead/ still answers, beside /custom_field/lead/
     untyped_tasks       what /task/ without `_type` lists
     tasks_by_update     whether /task/ knows `date_updated__gte` and its like
+    sorts_tasks         False: `_order_by` of /task/ is ignored, and tasks come by their last update
     ignored             parameters that came and mean nothing to Close, which says nothing about them
     """
 
@@ -90,6 +91,7 @@ class CloseServer(VendorServer):
         self.old_custom_fields = True
         self.untyped_tasks: Literal["all", "lead"] = "all"
         self.tasks_by_update = False
+        self.sorts_tasks = True
         self.ignored: set[str] = set()
         self._windows: dict[str, tuple[float, int]] = {}
         self._searches: dict[str, list[str]] = {}
@@ -185,13 +187,13 @@ class CloseServer(VendorServer):
 
     def _tasks(self, request: Request) -> Record:
         ranges = ranges_of(request, ("date_created", "date_updated")[: 1 + self.tasks_by_update])
-        self._note_unknown(request, {*ranges, "_type", "_order_by"})
+        self._note_unknown(request, {*ranges, "_type", *(["_order_by"] if self.sorts_tasks else [])})
         kind = request.get("_type") or self.untyped_tasks
         found = [
             task for task in self.data.tasks.values() if kind in {"all", task["_type"]} and in_ranges(task, ranges)
         ]
-        order = order_of(request, ("date_created", "date_updated"), "date_created")
-        return self._page(request, "task", in_order(found, order))
+        asked = order_of(request, ("date_created", "date_updated"), "date_created")
+        return self._page(request, "task", in_order(found, asked if self.sorts_tasks else "date_updated"))
 
     def _users(self, request: Request) -> Record:
         self._note_unknown(request, set())
