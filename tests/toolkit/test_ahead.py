@@ -124,7 +124,23 @@ def test_threads_and_their_resources_end_with_the_consumer() -> None:
     running = in_order([Work("forever", forever)], weight=weigh, most_weight=3)
     next(next(running))
     running.close()
-    assert closed.wait(10)
+    assert closed.is_set()
+
+
+def test_closing_waits_for_the_item_that_is_being_made() -> None:
+    """A thread that left a decoder after Python's end would abort the process."""
+    threads: list[threading.Thread] = []
+
+    def slow() -> Iterator[int]:
+        threads.append(threading.current_thread())
+        yield 1
+        time.sleep(0.3)
+        yield 2
+
+    running = in_order([Work("x", slow), Work("y", slow)], weight=weigh)
+    next(next(running))
+    running.close()
+    assert [thread.is_alive() for thread in threads] == [False, False]
 
 
 # --- made ahead -------------------------------------------------------------------------------------------------------

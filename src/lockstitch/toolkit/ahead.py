@@ -16,6 +16,9 @@ from lockstitch.core.errors import SourceDataError
 S = TypeVar("S")
 T = TypeVar("T")
 
+#: Seconds that a thread which nobody needs any more is given for the item that it works on.
+LEAVE = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[T]):
@@ -39,6 +42,8 @@ def in_order(
     a dump, so that two are decoded at once. An error is raised where its
     item would have come. A work that takes more than `patience` seconds for one item is given up with
     SourceDataError: the decoder loops for ever on some damaged blocks.
+
+    Closing it waits until the threads have ended, but for no more than `LEAVE` seconds.
     """
     ahead: deque[_Running[T]] = deque()
     pending = iter(works)
@@ -53,6 +58,8 @@ def in_order(
     finally:
         for running in ahead:
             running.stop()
+        for running in ahead:
+            running.join()
 
 
 def made_ahead(items: Iterable[S], make: Callable[[S], T], *, waiting: int = 2) -> Generator[T]:
@@ -105,7 +112,8 @@ class _Running(Generic[T]):
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
         # A daemon, because a decoder that loops for ever must not keep the process alive.
-        threading.Thread(target=self._run, name=f"read {self.work.name}", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=f"read {self.work.name}", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         items: Iterator[T] = iter(())
@@ -166,3 +174,7 @@ class _Running(Generic[T]):
             self._stopped = True
             self._items.clear()
             self._changed.notify_all()
+
+    def join(self) -> None:
+        """Wait for the thread: one that comes out of a decoder while Python ends would abort the process."""
+        self._thread.join(min(LEAVE, self.patience))
