@@ -91,8 +91,14 @@ def run(
 
 
 def _python(folder: Path) -> dict[str, str]:
-    """Return variables by which a child finds the benchmarks, and all modules compiled once a first one has run."""
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    """Return variables by which a child finds the benchmarks, and all modules compiled once a first one has run.
+
+    It finds no pandas: only our tests need it, and PyArrow loads it wherever it is, which takes up to a second.
+    """
+    hiding = folder.parent / "without_pandas"
+    hiding.mkdir(exist_ok=True)
+    (hiding / "pandas.py").write_text("raise ImportError('pandas is hidden from this process')\n")
+    path = os.pathsep.join(filter(None, [str(_ROOT), str(hiding), os.environ.get("PYTHONPATH")]))
     return {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(folder.parent / "bytecode")}
 
 
