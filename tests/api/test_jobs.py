@@ -14,7 +14,7 @@ from tests.api.calling import JOB, Account, now
 from lockstitch.control import runs
 from lockstitch.control.store.tables import connections, loads
 from lockstitch.control.store.tables import runs as run_table
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 
 
 def test_a_job_is_started_once_and_stopped(account: Account):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from lockstitch.core.errors import AccessError
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 from lockstitch.display.displays import JsonLines, LiveTable, PlainLines, Silent, display_for
 from lockstitch.display.tally import Tally, table_rows
 from lockstitch.display.text import clock, columns, count, size

@@ -30,7 +30,8 @@ from lockstitch.control.server import Server
 from lockstitch.control.store.tables import connections as table
 from lockstitch.control.store.tables import loads, streams
 from lockstitch.control.work import Worker
-from lockstitch.core.model import Field, LedgerRow, Stream, StreamChoice
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Field, Stream, StreamChoice
 
 Hear = Callable[[Message], None]
 Grace = Callable[[], float | None]

@@ -10,7 +10,8 @@ from typing import cast
 import pytest
 
 from lockstitch.core.errors import TransientError
-from lockstitch.core.model import Load, Mark
+from lockstitch.core.loads import Load
+from lockstitch.core.model import Mark
 from lockstitch.core.protocols import Destination, Writer
 from lockstitch.engine.load import ReadyLoad
 from lockstitch.engine.loader import Loader

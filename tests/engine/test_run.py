@@ -16,7 +16,8 @@ import pytest
 from tests.engine.scripted import House, Script, Scripted, batch
 
 from lockstitch.core.errors import SourceDataError, Superseded
-from lockstitch.core.model import Batch, Checkpoint, Json, Lane, LedgerRow, Mark, Message, Publish, Version
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Mark, Message, Publish, Version
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.duckdb.destination import DuckDB
 from lockstitch.destinations.duckdb.rules import RULES

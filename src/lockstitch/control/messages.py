@@ -9,7 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from lockstitch.core.errors import Verdict
-from lockstitch.core.model import LedgerRow, Stream, StreamChoice
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Stream, StreamChoice
 from lockstitch.engine.events import LoadedStream
 
 Phase = Literal["discovery", "tap", "target"]

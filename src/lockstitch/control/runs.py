@@ -16,7 +16,7 @@ from lockstitch.control.store.database import Store
 from lockstitch.control.store.tables import connections as connection_table
 from lockstitch.control.store.tables import loads, run_log, runs
 from lockstitch.control.times import told
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 
 #: How long reports and logs are shown and kept.
 KEPT = timedelta(days=60)

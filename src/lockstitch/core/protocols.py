@@ -6,21 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from lockstitch.core.model import (
-    Capabilities,
-    Json,
-    Lane,
-    LedgerRow,
-    Load,
-    Mark,
-    Message,
-    Part,
-    Selected,
-    Step,
-    StepCount,
-    Stream,
-    Table,
-)
+from lockstitch.core.loads import LedgerRow, Load, Step, StepCount
+from lockstitch.core.model import Capabilities, Json, Lane, Mark, Message, Part, Selected, Stream, Table
 from lockstitch.core.rules import Rules
 
 if TYPE_CHECKING:

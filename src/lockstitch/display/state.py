@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 from lockstitch.display.tally import counts_of
 from lockstitch.display.text import columns, count, json_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 from lockstitch.engine.events import Event, LaneFinished, LaneStarted, LoadCommitted, Progress, Warned
 
 _COUNTS = ("read", "inserted", "updated", "superseded", "rejected", "adjusted")

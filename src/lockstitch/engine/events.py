@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockstitch.core.model import LedgerRow, Stream
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Stream
 
 
 @dataclass(frozen=True, slots=True)

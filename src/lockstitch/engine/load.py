@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lockstitch.core.model import (
+from lockstitch.core.loads import (
     Action,
     AddColumn,
     Change,
@@ -15,13 +15,11 @@ from lockstitch.core.model import (
     DropKey,
     LedgerRow,
     Load,
-    Mark,
-    Publish,
     Reject,
     RenameColumn,
     Step,
-    Table,
 )
+from lockstitch.core.model import Mark, Publish, Table
 from lockstitch.core.rules import Rules
 from lockstitch.engine.events import LoadedStream
 from lockstitch.engine.extracted import Extracted

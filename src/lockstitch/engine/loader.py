@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lockstitch.core.errors import LockstitchError, Superseded, TransientError
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 from lockstitch.core.points import reach
 from lockstitch.core.protocols import Destination
 from lockstitch.engine.events import Event

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from lockstitch.core.model import Column, ColumnType, Reject
+from lockstitch.core.loads import Reject
+from lockstitch.core.model import Column, ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,19 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lockstitch.core.errors import Verdict, verdict_of
-from lockstitch.core.model import (
-    AddColumn,
-    Change,
-    CreateTable,
-    DropKey,
-    Json,
-    Lane,
-    LedgerRow,
-    Plan,
-    RenameColumn,
-    Selection,
-    Table,
-)
+from lockstitch.core.loads import AddColumn, Change, CreateTable, DropKey, LedgerRow, RenameColumn
+from lockstitch.core.model import Json, Lane, Plan, Selection, Table
 from lockstitch.core.points import reach
 from lockstitch.core.protocols import Destination, Source
 from lockstitch.engine.events import (

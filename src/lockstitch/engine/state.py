@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from lockstitch.core.model import Column, LedgerRow, Mark, Table
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Column, Mark, Table
 from lockstitch.core.protocols import Destination
 from lockstitch.engine.verify import count_rows, expected_rows
 

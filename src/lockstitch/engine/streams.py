@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lockstitch.core.model import Change, DropKey, StreamPlan, Table
+from lockstitch.core.loads import Change, DropKey
+from lockstitch.core.model import StreamPlan, Table
 from lockstitch.core.rules import Rules
 from lockstitch.layout.stream import StreamLayout
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from lockstitch.core.model import Lane, LedgerRow, Mark, Message, Plan, StreamPlan, Table
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Lane, Mark, Message, Plan, StreamPlan, Table
 from lockstitch.core.protocols import Destination, Fingerprinted, Source
 from lockstitch.engine.plan import make_plan
 from lockstitch.engine.run import Job

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lockstitch.core.model import (
-    AddColumn,
-    Change,
-    Column,
-    ColumnType,
-    CreateTable,
-    RenameColumn,
-    StitchType,
-    Table,
-)
+from lockstitch.core.loads import AddColumn, Change, CreateTable, RenameColumn
+from lockstitch.core.model import Column, ColumnType, StitchType, Table
 from lockstitch.core.rules import Rules
 from lockstitch.layout.names import SEPARATOR, fold
 

@@ -10,7 +10,8 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lockstitch.core.model import Batch, Reject, StitchType, StreamPlan, Table
+from lockstitch.core.loads import Reject
+from lockstitch.core.model import Batch, StitchType, StreamPlan, Table
 from lockstitch.core.rules import Rules
 from lockstitch.layout.columns import Columns
 from lockstitch.layout.flatten import flatten

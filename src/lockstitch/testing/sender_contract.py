@@ -13,7 +13,8 @@ from __future__ import annotations
 import pytest
 
 from lockstitch.core.errors import SettingsError, Superseded
-from lockstitch.core.model import AddColumn, CreateTable, DropKey, LedgerRow, Load, Mark, RenameColumn, Step
+from lockstitch.core.loads import AddColumn, CreateTable, DropKey, LedgerRow, Load, RenameColumn, Step
+from lockstitch.core.model import Mark
 from lockstitch.testing.contract.fences import FencesContract
 from lockstitch.testing.contract.shop import CONNECTION, LANE, SCHEMA, THEN, Database, Shop
 

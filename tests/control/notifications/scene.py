@@ -22,7 +22,7 @@ from lockstitch.control.notifications.settings import Outgoing
 from lockstitch.control.server import Server, Settings, open_server
 from lockstitch.control.store.tables import connections as connection_table
 from lockstitch.control.store.tables import deliveries, notifications
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 from lockstitch.engine.events import LoadedStream
 from lockstitch.toolkit.addresses import Allowed
 

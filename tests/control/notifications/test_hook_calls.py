@@ -23,7 +23,7 @@ from lockstitch.control.messages import Committed
 from lockstitch.control.notifications import hooks
 from lockstitch.control.notifications.settings import Outgoing
 from lockstitch.control.store.tables import hooks as hook_table
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 from lockstitch.engine.events import LoadedStream
 
 

@@ -15,7 +15,8 @@ import pytest
 from tests.destinations.heap.sending import CONNECTION, ORDERS, SCHEMA, Sender, event, in_order, order, pages
 
 from lockstitch.core.errors import Superseded, TransientError
-from lockstitch.core.model import Load, Mark
+from lockstitch.core.loads import Load
+from lockstitch.core.model import Mark
 from lockstitch.core.points import Point
 from lockstitch.destinations.heap import writer
 from lockstitch.engine import patience

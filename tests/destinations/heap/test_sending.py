@@ -22,7 +22,8 @@ from tests.destinations.heap.sending import (
 )
 
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError
-from lockstitch.core.model import Batch, Checkpoint, Field, LedgerRow, Stream
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Batch, Checkpoint, Field, Stream
 from lockstitch.destinations.heap.sends import read_sends
 from lockstitch.engine.forecast import forecast
 from lockstitch.engine.run import Job

@@ -12,7 +12,8 @@ import pytest
 from destinations.postgres.opening import Opener
 from lockstitch.core import points
 from lockstitch.core.errors import Superseded, TransientError
-from lockstitch.core.model import AddColumn, CreateTable, LedgerRow, Load, Mark, Step
+from lockstitch.core.loads import AddColumn, CreateTable, LedgerRow, Load, Step
+from lockstitch.core.model import Mark
 from lockstitch.core.points import Point
 from lockstitch.destinations.postgres.destination import Postgres
 from lockstitch.testing.contract.shop import CONNECTION, LANE, SCHEMA, Database, Shop, reader

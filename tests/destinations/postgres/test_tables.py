@@ -10,7 +10,8 @@ import pytest
 
 from destinations.postgres.opening import Opener, session_on
 from lockstitch.core.errors import AccessError, SettingsError
-from lockstitch.core.model import AddColumn, CreateTable, DropKey, Load, Step, StitchType
+from lockstitch.core.loads import AddColumn, CreateTable, DropKey, Load, Step
+from lockstitch.core.model import StitchType
 from lockstitch.destinations.postgres import state
 from lockstitch.destinations.postgres.destination import refuse_version
 from lockstitch.testing.contract.shop import CONNECTION, LANE, SCHEMA, Database, Shop

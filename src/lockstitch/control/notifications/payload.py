@@ -12,7 +12,7 @@ from lockstitch.control.connections import Row
 from lockstitch.control.messages import Committed
 from lockstitch.control.notifications import deliveries
 from lockstitch.control.store.tables import hooks
-from lockstitch.core.model import LedgerRow
+from lockstitch.core.loads import LedgerRow
 from lockstitch.engine.events import LoadedStream
 from lockstitch.layout.names import SEPARATOR
 

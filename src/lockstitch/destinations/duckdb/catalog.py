@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lockstitch.core.errors import AccessError
-from lockstitch.core.model import Column, ColumnType, LedgerRow, Mark, Step, Table
+from lockstitch.core.loads import LedgerRow, Step
+from lockstitch.core.model import Column, ColumnType, Mark, Table
 from lockstitch.destinations.duckdb.rules import RULES
 
 if TYPE_CHECKING:

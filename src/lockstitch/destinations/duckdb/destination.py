@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 import duckdb
 
 from lockstitch.core.errors import SettingsError, Superseded
-from lockstitch.core.model import Capabilities, LedgerRow, Load, Mark, Table
+from lockstitch.core.loads import LedgerRow, Load
+from lockstitch.core.model import Capabilities, Mark, Table
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.duckdb import catalog
 from lockstitch.destinations.duckdb.catalog import quoted

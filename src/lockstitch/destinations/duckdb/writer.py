@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from lockstitch.core.model import (
+from lockstitch.core.loads import (
     AddColumn,
     Change,
-    ColumnType,
     CreateTable,
     DropKey,
     LedgerRow,
     Load,
-    Mark,
     RenameColumn,
     Step,
     StepCount,
 )
+from lockstitch.core.model import ColumnType, Mark
 from lockstitch.core.points import reach
 from lockstitch.destinations.duckdb import catalog
 from lockstitch.destinations.duckdb.catalog import quoted

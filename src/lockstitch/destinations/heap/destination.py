@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from lockstitch.core.errors import SettingsError
-from lockstitch.core.model import Capabilities, LedgerRow, Load, Mark, Table
+from lockstitch.core.loads import LedgerRow, Load
+from lockstitch.core.model import Capabilities, Mark, Table
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.heap.api import HeapApi
 from lockstitch.destinations.heap.rules import RULES

@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from lockstitch.core.model import Reject
+from lockstitch.core.loads import Reject
 from lockstitch.destinations.heap.objects import Object
 from lockstitch.destinations.heap.sends import Call
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstitch.core.errors import AccessError, SettingsError, Superseded, TransientError
-from lockstitch.core.model import Column, ColumnType, LedgerRow, Mark, Table
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Column, ColumnType, Mark, Table
 from lockstitch.destinations.heap.objects import Object
 
 if TYPE_CHECKING:
-    from lockstitch.core.model import Reject
+    from lockstitch.core.loads import Reject
 
 #: Version of the tables below. A newer file is refused.
 FORMAT = 1

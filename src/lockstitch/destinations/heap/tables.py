@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from lockstitch.core.model import AddColumn, Change, Column, CreateTable, DropKey, RenameColumn, Step, Table
+from lockstitch.core.loads import AddColumn, Change, CreateTable, DropKey, RenameColumn, Step
+from lockstitch.core.model import Column, Table
 
 _Place = tuple[str, int | None]
 

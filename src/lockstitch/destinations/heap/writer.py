@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.core.errors import AccessError, SettingsError
-from lockstitch.core.model import LedgerRow, Load, Mark, Reject, Step, StepCount
+from lockstitch.core.loads import LedgerRow, Load, Reject, Step, StepCount
+from lockstitch.core.model import Mark
 from lockstitch.core.points import reach
 from lockstitch.destinations.heap import tables
 from lockstitch.destinations.heap.objects import Object, Objects, Row, Unfit, forms_of, record_of

@@ -6,7 +6,7 @@ import json
 import secrets
 
 from lockstitch.core.errors import Superseded
-from lockstitch.core.model import AddColumn, Change, CreateTable, DropKey, Load, RenameColumn
+from lockstitch.core.loads import AddColumn, Change, CreateTable, DropKey, Load, RenameColumn
 from lockstitch.destinations.postgres import catalog, sql, state
 from lockstitch.destinations.postgres.session import Session
 from lockstitch.destinations.postgres.sql import STATE, Relation

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 from lockstitch.core.errors import AccessError, SettingsError
-from lockstitch.core.model import Capabilities, LedgerRow, Load, Mark, Table
+from lockstitch.core.loads import LedgerRow, Load
+from lockstitch.core.model import Capabilities, Mark, Table
 from lockstitch.core.protocols import Writer
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.postgres import catalog, state

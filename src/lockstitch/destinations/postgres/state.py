@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from lockstitch.core.errors import AccessError, Superseded
-from lockstitch.core.model import LedgerRow, Mark
+from lockstitch.core.loads import LedgerRow
+from lockstitch.core.model import Mark
 from lockstitch.destinations.postgres.session import Session
 
 #: The statements that lead from each format to the next; the first makes format 1 out of nothing.

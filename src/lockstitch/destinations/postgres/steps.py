@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lockstitch.core.model import Column, Load, Step, StepCount
+from lockstitch.core.loads import Load, Step, StepCount
+from lockstitch.core.model import Column
 from lockstitch.destinations.postgres import catalog, sql, state
 from lockstitch.destinations.postgres.catalog import Stored
 from lockstitch.destinations.postgres.changes import drop_generations, end_stopped_loads

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lockstitch.core.model import Column, LedgerRow, Load, Mark, Step, StepCount, StitchType
+from lockstitch.core.loads import LedgerRow, Load, Step, StepCount
+from lockstitch.core.model import Column, Mark, StitchType
 from lockstitch.core.points import reach
 from lockstitch.destinations.postgres import sql, state
 from lockstitch.destinations.postgres.changes import Changes

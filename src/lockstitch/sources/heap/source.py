@@ -9,18 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lockstitch.core.errors import SettingsError
-from lockstitch.core.model import (
-    Batch,
-    Checkpoint,
-    Json,
-    Lane,
-    Message,
-    Part,
-    Publish,
-    Selected,
-    Stream,
-    Version,
-)
+from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Message, Part, Publish, Selected, Stream, Version
 from lockstitch.sources.heap.access import bucket_name, open_bucket
 from lockstitch.sources.heap.discovery import stream_of
 from lockstitch.sources.heap.errors import explained

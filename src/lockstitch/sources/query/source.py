@@ -13,18 +13,7 @@ from typing import Any, ClassVar, Literal, cast
 import pyarrow as pa
 
 from lockstitch.core.errors import SettingsError, SourceDataError
-from lockstitch.core.model import (
-    Batch,
-    Checkpoint,
-    Json,
-    Lane,
-    Message,
-    Part,
-    Publish,
-    Selected,
-    Stream,
-    Version,
-)
+from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Message, Part, Publish, Selected, Stream, Version
 from lockstitch.sources.query.databases import Database
 from lockstitch.sources.query.spec import StreamQuery
 

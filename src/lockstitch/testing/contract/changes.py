@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lockstitch.core.model import AddColumn, DropKey, RenameColumn, Step, StitchType
+from lockstitch.core.loads import AddColumn, DropKey, RenameColumn, Step
+from lockstitch.core.model import StitchType
 from lockstitch.testing.contract.shop import Shop
 
 _ALL: dict[str, StitchType] = {

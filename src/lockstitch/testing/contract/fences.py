@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lockstitch.core.errors import AccessError, Superseded
-from lockstitch.core.model import Load, Mark
+from lockstitch.core.loads import Load
+from lockstitch.core.model import Mark
 from lockstitch.testing.contract.shop import CONNECTION, LANE, SCHEMA, Database, Shop
 
 CURSORS: list[Any] = [

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from lockstitch.core.model import AddColumn, CreateTable, LedgerRow, Load, RenameColumn, Step, StepCount
+from lockstitch.core.loads import AddColumn, CreateTable, LedgerRow, Load, RenameColumn, Step, StepCount
 from lockstitch.testing.contract.shop import CONNECTION, LANE, THEN, Shop, microseconds, reader
 
 VERSION = 1_790_000_000_000

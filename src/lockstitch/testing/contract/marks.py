@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lockstitch.core.errors import Superseded
-from lockstitch.core.model import AddColumn, LedgerRow, Load, Mark, Step
+from lockstitch.core.loads import AddColumn, LedgerRow, Load, Step
+from lockstitch.core.model import Mark
 from lockstitch.testing.contract.fences import FencesContract
 from lockstitch.testing.contract.shop import CONNECTION, LANE, SCHEMA, Database, Shop, reader
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockstitch.core.model import AddColumn, CreateTable, Step
+from lockstitch.core.loads import AddColumn, CreateTable, Step
 from lockstitch.testing.contract.shop import SCHEMA, Shop
 
 VERSION = 1_790_000_000_000

@@ -12,19 +12,8 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lockstitch.core.model import (
-    Change,
-    Column,
-    ColumnType,
-    CreateTable,
-    LedgerRow,
-    Load,
-    Mark,
-    Step,
-    StepCount,
-    StitchType,
-    Table,
-)
+from lockstitch.core.loads import Change, CreateTable, LedgerRow, Load, Step, StepCount
+from lockstitch.core.model import Column, ColumnType, Mark, StitchType, Table
 from lockstitch.core.protocols import Destination
 from lockstitch.core.rules import Rules
 from lockstitch.testing.model.values import exact

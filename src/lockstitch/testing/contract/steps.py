@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lockstitch.core.model import Column, CreateTable, LedgerRow, Load, Step, StepCount
+from lockstitch.core.loads import CreateTable, LedgerRow, Load, Step, StepCount
+from lockstitch.core.model import Column
 from lockstitch.testing.contract.shop import CONNECTION, LANE, THEN, Row, Shop, microseconds, reader
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from lockstitch.core.model import CreateTable, Step, StitchType
+from lockstitch.core.loads import CreateTable, Step
+from lockstitch.core.model import StitchType
 from lockstitch.testing.contract.shop import THEN, Row, Shop
 
 VERSION = 1_790_000_000_000

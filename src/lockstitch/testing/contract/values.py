@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lockstitch.core.model import Column, ColumnType, CreateTable, Load, Mark, Step, StitchType
+from lockstitch.core.loads import CreateTable, Load, Step
+from lockstitch.core.model import Column, ColumnType, Mark, StitchType
 from lockstitch.testing.contract.shop import CONNECTION, Shop, plain_value
 
 TEXTS = [
