@@ -10,7 +10,7 @@ import pytest
 from lockstitch.core.model import Batch, Checkpoint, Json, Message, Publish, Selected, Version
 from lockstitch.sources.fullstory import tables
 from lockstitch.sources.fullstory.shapes import SETTINGS, TABLES
-from lockstitch.testing.vendors.faults import Failure
+from lockstitch.testing.vendors.faults import ChangedSchema, Failure
 from lockstitch.testing.vendors.fullstory_data import SETTING_STREAMS, stamp
 from lockstitch.testing.vendors.messages import Record
 from sources.fullstory.account import Account, counted, cursors, rows, shape, truth
@@ -132,6 +132,20 @@ def test_users_are_asked_for_one_by_one_only_where_that_is_wanted(account: Accou
 def test_only_wanted_fields_come_and_the_key(account: Account) -> None:
     found = rows(account.read("users", fields=frozenset({"email"})))
     assert {frozenset(row) for row in found} == {frozenset({"id", "email"})}
+
+
+@pytest.mark.parametrize("stream", ["users", "user", "block_rules", "block_rules_history"])
+def test_fields_that_fullstory_adds_are_told_where_fields_are_chosen(
+    account: Account, caplog: pytest.LogCaptureFixture, stream: str
+) -> None:
+    account.server.faults.add(ChangedSchema())
+    account.read(stream)
+    assert caplog.messages == []
+    account.read(stream, fields=frozenset({"id", "email"}))
+    assert caplog.messages == [
+        f"{stream}: left out brand_new, brand_new_nested, which FullStory also sends: "
+        "where fields are chosen, those it adds are not"
+    ]
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import msgspec
 from lockstitch.core.errors import SourceDataError
 from lockstitch.core.model import Batch, Checkpoint, Json, Message
 from lockstitch.sources.fullstory.api import Apis
+from lockstitch.sources.fullstory.choice import Choice
 from lockstitch.sources.fullstory.cursor import SettingCursor, as_json, read_cursor, stamp
 from lockstitch.sources.fullstory.shapes import KEY_OF_SETTINGS, Setting
 from lockstitch.toolkit.moments import read_moment
@@ -45,7 +46,7 @@ class SettingReader:
         self._apis = apis
         self._stream = stream
         self._setting = setting
-        self._wants = wants
+        self._choice = Choice(stream, setting.fields, wants)
         self._start = start
 
     def read(self, cursor: Json) -> Iterator[Message]:
@@ -61,8 +62,8 @@ class SettingReader:
             return
         from lockstitch.toolkit.json_rows import JsonRows
 
-        found = JsonRows(self._setting.fields).batch([row.text for row in new])
-        yield Batch(self._stream, found.select([name for name in found.schema.names if self._wants(name)]))
+        yield Batch(self._stream, self._choice.of(JsonRows(self._setting.fields).batch([row.text for row in new])))
+        self._choice.warn_of_unchosen()
         latest = max((row.changed for row in at_hand if row.changed is not None), default=None)
         seen = [row.digest for row in at_hand if row.changed in (None, latest)]
         reached = before.last_updated if latest is None else stamp(latest)

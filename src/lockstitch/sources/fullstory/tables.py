@@ -14,6 +14,7 @@ import msgspec
 from lockstitch.core.errors import SettingsError, SourceDataError
 from lockstitch.core.model import Batch, Checkpoint, Json, Message, Publish, Version
 from lockstitch.sources.fullstory.api import Apis
+from lockstitch.sources.fullstory.choice import Choice
 from lockstitch.sources.fullstory.cursor import TableCursor, as_json, read_cursor
 from lockstitch.sources.fullstory.shapes import Table
 
@@ -45,7 +46,7 @@ class TableReader:
         self._apis = apis
         self._stream = stream
         self._table = table
-        self._wants = wants
+        self._choice = Choice(stream, table.fields, wants)
 
     def read(self, cursor: Json) -> Iterator[Message]:
         """Yield the version that is under way to its end, or else a new one if the list has changed."""
@@ -83,11 +84,11 @@ class TableReader:
         yield Version(self._stream, number)
         for page in pages:
             if page.records:
-                rows = rows_of(page.records)
-                yield Batch(self._stream, rows.select([name for name in rows.schema.names if self._wants(name)]))
+                yield Batch(self._stream, self._choice.of(rows_of(page.records)))
             if page.token is None:
                 yield Publish(self._stream, number)
             yield Checkpoint(as_json(TableCursor(number, page.digest, page.token)))
+        self._choice.warn_of_unchosen()
 
     def _pages(self, token: str | None, digest: str) -> Iterator[_Page]:
         while True:
