@@ -112,6 +112,13 @@ def test_a_fault_says_on_which_path_after_how_many_requests_and_how_often(shop: 
     assert shop.faults.met == 2
 
 
+def test_faults_that_nobody_met_are_told(shop: Shop) -> None:
+    met, other, later = Failure(on="/rows/"), Failure(on="/other"), Failure(on="/rows/", after=5)
+    shop.faults.add(met, other, later)
+    get(shop, "/rows/")
+    assert shop.faults.unmet == [other, later]
+
+
 def test_faults_are_nested_and_can_be_cleared(shop: Shop) -> None:
     shop.faults.add(Burst429(times=1), Failure(status=500, times=1), NotJson(times=None))
     assert [get(shop)[0].status for _ in range(3)] == [429, 500, 200]

@@ -261,6 +261,11 @@ class FaultDial:
         """How many requests have met a fault, so that a test of a fault can tell that there was one."""
         return sum(each.met for each in self._dialled)
 
+    @property
+    def unmet(self) -> list[Fault]:
+        """Return the faults that no request has met: with several of them, `met` does not tell."""
+        return [each.fault for each in self._dialled if not each.met]
+
     def answer(self, request: Request, answer: Answer, vendor: Vendor) -> Reply:
         """Answer through all faults that are due."""
         return self._through(0, request, answer, vendor)
