@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from lockstitch.core.protocols import Destination
 from lockstitch.toolkit.shapes import Fields, Shape
 
 Record = dict[str, Any]
@@ -18,16 +17,19 @@ _LEVEL = re.compile(r"_sdc_level_(\d+)_id$")
 _OURS = ("_sdc_", "__sdc_")
 
 
-def reassembled(destination: Destination, stream: str, key: str = "id") -> tuple[dict[Any, Record], set[Any]]:
+#: Rows by table; names in lower case.
+Tables = Mapping[str, list[Record]]
+
+
+def reassembled(tables: Tables, stream: str, key: str = "id") -> tuple[dict[Any, Record], set[Any]]:
     """Return a stream's records by their key, and the keys of those that are marked as deleted.
 
-    Nulls, empty objects and empty arrays are left out everywhere, as tables cannot tell them from absent fields, and
-    an element of an array that is no object is one with the field `value` (R44).
+    Nulls, empty objects and empty arrays are left out everywhere, as tables cannot tell them from absent fields, and an
+    element of an array that is no object is one with the field `value` (R44).
     """
-    names = [table.name for table in destination.tables() if f"{table.name}__".startswith(f"{stream}__")]
-    tables = {name: _rows(destination, name) for name in names}
-    records, deleted = _tops(tables.pop(stream, []), key)
-    levels = {name: len(_places(rows[0])) for name, rows in tables.items() if rows}
+    records, deleted = _tops(tables.get(stream, []), key)
+    below = {name: rows for name, rows in tables.items() if name.startswith(f"{stream}__")}
+    levels = {name: len(_places(rows[0])) for name, rows in below.items() if rows}
     elements: dict[tuple[str, Any, tuple[int, ...]], Record] = {
         (stream, name, ()): record for name, record in records.items()
     }
@@ -42,8 +44,9 @@ def reassembled(destination: Destination, stream: str, key: str = "id") -> tuple
     return records, deleted
 
 
-def _rows(destination: Destination, table: str) -> list[Record]:
-    return [row for batch in destination.read_back(table) for row in batch.to_pylist()]
+def appended(tables: Tables, stream: str) -> list[Record]:
+    """Return the records of a stream that has no key and no lists, in any order."""
+    return [_nested(row) for row in tables[stream]]
 
 
 def _tops(rows: Iterable[Record], key: str) -> tuple[dict[Any, Record], set[Any]]:
@@ -104,20 +107,26 @@ def _list_at(element: Record, path: Sequence[str], place: int) -> list[Any]:
 
 
 def expected(record: Mapping[str, Any], fields: Fields, keeps: Callable[[str], bool] = lambda _: False) -> Record:
-    """Return what `reassembled` should find of a record: its documented fields, in their documented types."""
-    typed = {name: _typed(value, fields.get(name)) for name, value in record.items() if name in fields or keeps(name)}
+    """Return what `reassembled` should find of a record: its documented fields, in their documented types.
+
+    `keeps` tells which others are delivered too, at any depth.
+    """
+    typed = {
+        name.lower(): _typed(value, fields.get(name), keeps)
+        for name, value in record.items()
+        if name in fields or keeps(name)
+    }
     return {name: value for name, value in typed.items() if not _is_nothing(value)}
 
 
-def _typed(value: Any, shape: Shape | None) -> Any:
+def _typed(value: Any, shape: Shape | None, keeps: Callable[[str], bool]) -> Any:
     if isinstance(value, dict):
         fields = cast("Record", value)
         known = shape if isinstance(shape, Mapping) else dict.fromkeys(fields, "any")
-        return expected(fields, known)
+        return expected(fields, known, keeps)
     if isinstance(value, list):
-        elements = [
-            _typed(element, shape[0] if isinstance(shape, list) else None) for element in cast("list[Any]", value)
-        ]
+        one = shape[0] if isinstance(shape, list) else None
+        elements = [_typed(element, one, keeps) for element in cast("list[Any]", value)]
         return [
             element if isinstance(element, dict) else {} if _is_nothing(element) else {"value": element}
             for element in elements

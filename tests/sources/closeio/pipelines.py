@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from lockstitch import verbs
-from lockstitch.connectors import find_connector, open_destination, parse_properties
-from lockstitch.core.model import Json, Selection
-from lockstitch.core.protocols import Destination
+from lockstitch.core.model import Selection
 from lockstitch.engine.run import RunResult
 from lockstitch.sources.closeio.shapes import STREAMS
 from lockstitch.verbs import PipelineSettings
+from sources import warehouses
 from sources.closeio.account import Account
 from sources.reassembled import Record, expected, reassembled
 
 
 @dataclass(frozen=True)
-class Warehouse:
-    """A destination of a type, with the properties that reach it; the connection is always the same."""
+class Warehouse(warehouses.Warehouse):
+    """A destination that Close is carried into; the connection is always the same."""
 
-    type: str
-    properties: Mapping[str, Json]
     schema: str = "close"
 
     def settings(self, account: Account, selection: Selection = None, **properties: Any) -> PipelineSettings:
@@ -51,18 +46,6 @@ class Warehouse:
                 raise lane.error
             assert (lane.rejected, lane.adjusted) == (0, 0)
         return result
-
-    def records(self, stream: str) -> tuple[dict[Any, Record], set[Any]]:
-        """Return a stream's records by id, and the ids of those that are marked as deleted."""
-        with self._opened() as destination:
-            return reassembled(destination, stream)
-
-    @contextmanager
-    def _opened(self) -> Generator[Destination]:
-        connector = find_connector("destination", self.type)
-        with closing(open_destination(connector, parse_properties(connector, self.properties))) as destination:
-            destination.open("a reader", self.schema)
-            yield destination
 
 
 def truth(account: Account, stream: str) -> dict[str, Record]:
@@ -95,8 +78,10 @@ class _Json:
 
 def assert_whole(account: Account, warehouse: Warehouse) -> None:
     """Compare all rows of all tables with what Close has; what else there is must be marked as deleted."""
+    tables = warehouse.tables()
+    assert tables["_sdc_rejected"] == []
     for stream in STREAMS:
-        found, deleted = warehouse.records(stream)
+        found, deleted = reassembled(tables, stream)
         wanted = truth(account, stream)
         assert found.keys() == wanted.keys(), stream
         for name, record in wanted.items():

@@ -13,21 +13,11 @@ import pytest
 
 from lockstitch.core.errors import LockstitchError
 from lockstitch.sources.closeio import reading
-from lockstitch.testing.vendors.close import CloseServer
-from lockstitch.testing.vendors.close_account import add_events, make_account
 from lockstitch.testing.vendors.close_changes import Restless
-from lockstitch.testing.vendors.close_data import CloseData, Kind, parse_time, stamp
-from lockstitch.testing.vendors.faults import LASTING, TRANSIENT, Burst429, Fault, Meanwhile
-from sources.closeio.account import NOW, Account
+from lockstitch.testing.vendors.faults import LASTING, Fault, Meanwhile
+from sources.closeio.account import Account
+from sources.closeio.faulty import FAULTS, PLACES, at, change, several_pages
 from sources.closeio.pipelines import Warehouse, assert_whole, truth
-
-#: Where faults happen: in the first job at the second page.
-PLACES = ("/v1/lead/", "/activity/", "/event/", "/task/", "/user/", "/custom_field/", "/data/search/")
-
-FAULTS: dict[str, Fault] = {
-    **TRANSIENT,
-    **{f"429, {form}": Burst429(times=1, form=form) for form in CloseServer.limit_forms},
-}
 
 #: One fault of each kind, for the normal run; the long tests meet all of them everywhere.
 COVERING = (
@@ -50,43 +40,15 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account
     monkeypatch.setattr(reading, "LEADS", 15)
     monkeypatch.setattr(reading, "ACTIVITIES", 15)
     monkeypatch.setattr(reading, "OTHERS", 4)
-    data = make_account(seed=5, leads=34, activities=48, tasks=10)
-    for hours, activity in enumerate(list(data.activities.values())[:8]):
-        activity["date_created"] = stamp(NOW - timedelta(hours=hours))
-    add_events(data, 60)
-    with Account(tmp_path, data) as server:
+    with Account(tmp_path, several_pages()) as server:
         yield server
-
-
-def change(data: CloseData, round_number: int) -> None:
-    """Update, add and delete some of everything, an hour later."""
-    data.clock.advance(timedelta(hours=1))
-    kinds: tuple[Kind, ...] = ("leads", "tasks", "activities")
-    for kind in kinds:
-        # Of activities, only the young ones are read again.
-        young = parse_time("2026-06-15T00:00:00Z") if kind == "activities" else parse_time("2000-01-01T00:00:00Z")
-        ids = [name for name, one in data.records(kind).items() if parse_time(one["date_created"]) >= young]
-        first, second, like = ids[round_number], ids[-1 - round_number], data.records(kind)[ids[0]]
-        data.update(kind, first, {"organization_id": f"orga_{round_number}", "custom.cf_new": [round_number]})
-        if kind == "leads":
-            data.update(kind, first, {"contacts": [], "addresses": [{"city": "Ulm"}, {"city": None}]})
-        data.delete(kind, second)
-        undated = {name: value for name, value in like.items() if name not in {"date_created", "date_updated"}}
-        data.add(kind, {**undated, "id": f"{first[:4]}_added_{round_number}"})
-    for kind in ("users", "custom_fields"):
-        data.update(kind, next(iter(data.records(kind))), {"organization_id": f"orga_{round_number}"})
-
-
-def at(place: str, fault: Fault) -> Fault:
-    """Let a fault happen at one list; a clock is wrong everywhere."""
-    return fault if fault.times is None else replace(fault, on=place, after=1)
 
 
 def assert_survived(account: Account, warehouse: Warehouse, place: str, fault: Fault) -> None:
     account.query_works = place != "/data/search/"
     for round_number in range(2):
         account.faults.clear()
-        account.faults.add(at(place, fault) if round_number == 0 else replace(at(place, fault), after=0))
+        account.faults.add(at(place, fault, after=1 - round_number))
         warehouse.run(account)
         assert account.faults.met
         assert_whole(account, warehouse)

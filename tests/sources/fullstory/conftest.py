@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lockstitch.testing.postgres_server import PostgresDatabase
 from lockstitch.testing.vendors.fullstory import FullStoryServer
 from lockstitch.testing.vendors.fullstory_account import make_account
 from sources.fullstory.account import KEY, Account
+from sources.warehouses import Warehouse
 
 
 @pytest.fixture
@@ -35,3 +37,12 @@ def small(tmp_path: Path) -> Iterator[Account]:
         opened = Account(server, tmp_path)
         yield opened
         opened.close()
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+    """An empty destination of each type."""
+    if request.param == "duckdb":
+        return Warehouse("duckdb", {"path": str(tmp_path / "warehouse.duckdb")}, "fullstory")
+    database: PostgresDatabase = request.getfixturevalue("postgres")
+    return Warehouse("postgres", database.properties, "fullstory")
