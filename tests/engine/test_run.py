@@ -318,6 +318,34 @@ def test_loads_are_cut_early_for_a_destination_that_would_idle(house: House, des
     assert source.told[-1] == 2
 
 
+BROKEN = SourceDataError("the file is cut", hint="-")
+
+
+@pytest.mark.parametrize(("key", "loads"), [(("id",), 2), ((), 0)])
+def test_what_nobody_sees_yet_waits_for_no_checkpoint(house: House, key: tuple[str, ...], loads: int):
+    """Rows with a key are committed while more is read; after a failure they come again. Others would double."""
+    old = [batch({"id": at, "name": "old"}) for at in (1, 2, 3)]
+    assert errors(house.run(Scripted([*old, BROKEN], key), rows=1)) == ["SourceDataError"]
+    mark = house.destination().marks("c1").get("orders")
+    assert (0 if mark is None else mark.number) == loads
+    assert mark is None or mark.cursor is None
+    tables = house.query("select table_name from duckdb_tables() where schema_name = 'shop'")
+    assert all(name.startswith(("_sdc_generation", "_sdc_rejected")) for (name,) in tables)
+    again = Scripted([*old[1:], batch({"id": 4, "name": "new"}), Checkpoint(1)], key)
+    assert house.run(again, rows=1).verdict is None
+    assert [row[:2] for row in house.rows()] == [(2, "old"), (3, "old"), (4, "new")]
+    assert set(again.told) == {1}
+
+
+def test_what_came_after_a_checkpoint_comes_again_into_the_same_version(house: House):
+    begun = [Version("orders", 2000), batch({"id": 7, "name": "x"}), Checkpoint(1)]
+    stopped = Scripted([*begun, batch({"id": 8, "name": "early"}), batch({"id": 9, "name": "not yet"}), BROKEN])
+    assert errors(house.run(stopped, rows=1)) == ["SourceDataError"]
+    resumed = [*begun, batch({"id": 8, "name": "late"}), Publish("orders", 2000), Checkpoint(2)]
+    assert house.run(Scripted(resumed), rows=1).verdict is None
+    assert house.rows() == [(7, "x", 2000), (8, "late", 2000)]
+
+
 def test_a_reset_of_a_stream_without_versions_replaces_its_rows(house: House):
     source = Scripted(unversioned("a", "b"), ())
     house.run(source)

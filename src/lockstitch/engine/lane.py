@@ -136,6 +136,9 @@ class LaneRun:
 
         from lockstitch.layout.stream import Moment
 
+        # What nobody sees yet need not wait for a checkpoint: so it is written while more is read.
+        if self.load is not None and self.load.is_hidden and not self.load.keyless and self._is_due(self.load):
+            self._relieve(self.load)
         tables, load = self._stream(batch.stream), self._open_load()
         if self.from_beginning and tables.filling is None and batch.stream not in self.versions:
             self._begin_fill(batch.stream)
@@ -158,31 +161,28 @@ class LaneRun:
     def _take_checkpoint(self, cursor: Json) -> None:
         self.cursor = cursor
         self.run.tell_committed(self.lane)
-        load, limits = self.load, self.run.limits
-        if load is None:
-            return
-        if (
-            self.cautious
-            or load.rows >= limits.rows
+        if self.load is not None and (self.cautious or self._is_due(self.load)):
+            self._cut(cursor)
+
+    def _is_due(self, load: OpenLoad) -> bool:
+        """Tell whether a load is to be cut: it is large, or old, or the destination has nothing else to do."""
+        limits, enough = self.run.limits, self.run.destination.rules.idle_bytes
+        return (
+            load.rows >= limits.rows
             or load.bytes >= limits.bytes
             or time.monotonic() - load.since >= limits.seconds
-            or self._would_idle(load)
-        ):
-            self._cut(self.cursor)
-
-    def _would_idle(self, load: OpenLoad) -> bool:
-        enough = self.run.destination.rules.idle_bytes
-        return enough is not None and load.bytes >= enough and self.run.loader().is_idle
+            or (enough is not None and load.bytes >= enough and self.run.loader().is_idle)
+        )
 
     def _relieve(self, load: OpenLoad) -> None:
-        """Commit keyed rows under the old cursor: they come again, and the key heals it."""
+        """Commit keyed rows under the last checkpoint's cursor: those after it come again, and the key heals it."""
         if load.keyless:
             raise TransientError(
                 f"lane {self.lane.name}: {load.bytes} bytes wait for their commit without a checkpoint in sight, and "
                 f"{', '.join(sorted(load.keyless))} has no key, so that a part could land twice",
                 hint="raise [load] spool_bytes in the pipeline file, or give the stream a key",
             )
-        self._cut(self.mark.cursor if self.mark is not None else None)
+        self._cut(self.cursor)
 
     def _cut(self, cursor: Json) -> None:
         """Hand over what was read, with the cursor that its mark is to have."""

@@ -128,6 +128,11 @@ class OpenLoad:
         return {section.stream.plan.selected.stream.name for section in self.sections if not section.layout.keyed}
 
     @property
+    def is_hidden(self) -> bool:
+        """Whether all its rows go into generations that it does not publish."""
+        return all(section.version is not None and section.publish is None for section in self.sections)
+
+    @property
     def empty(self) -> bool:
         return not self.sections and not self.rejects
 

@@ -224,7 +224,8 @@ class Run:
             told = [cursor for name, cursor in self._durable if name == lane.name]
             self._durable = [(name, cursor) for name, cursor in self._durable if name != lane.name]
         for cursor in told:
-            self.source.committed(lane, cursor)
+            if cursor is not None:  # before the first checkpoint nothing is behind the source
+                self.source.committed(lane, cursor)
 
     def close(self) -> None:
         if self._loader is not None:
