@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -158,10 +159,16 @@ class ByServer:
         self.served.call("DELETE", f"/v4/destinations/{self.destination_id}")
 
     def _told(self) -> dict[str, Any] | None:
-        page = self.served.call("GET", f"/v4/{self.served.account_id}/extractions")
-        return next(
-            (one for one in page["data"] if one["source_id"] == self.id and one["job_name"] not in self._known), None
-        )
+        """Look for a new run on all pages: they tell of deleted sources, too."""
+        for number in count(1):
+            address = f"/v4/{self.served.account_id}/extractions?page={number}"
+            page: list[dict[str, Any]] = self.served.call("GET", address)["data"]
+            for one in page:
+                if one["source_id"] == self.id and one["job_name"] not in self._known:
+                    return one
+            if not page:
+                return None
+        raise AssertionError("there is always another page")
 
     def _pause(self, at: str | None) -> None:
         self.served.call("PUT", f"/v4/sources/{self.id}", {"paused_at": at})
