@@ -45,7 +45,11 @@ def without_nulls(value: Any) -> Any:
 
 
 def parsed_fast(reader: JsonRows, records: list[bytes]) -> bool:
-    return reader._parsed(records) is not None
+    return parsed(reader, records) is not None
+
+
+def parsed(reader: JsonRows, records: list[bytes]) -> pa.RecordBatch | None:
+    return reader._parsed([b"[%b]" % b",".join(records)], len(records))
 
 
 # --- without declared fields: every value as it is written ------------------------------------------------------------
@@ -74,6 +78,16 @@ def test_every_value_is_kept_batch_after_batch(batches: list[list[dict[str, Any]
         assert [exactly(row) for row in told] == [exactly(without_nulls(record)) for record in batch]
 
 
+@given(arrays=st.lists(st.lists(records, max_size=4), min_size=1, max_size=4))
+@settings(deadline=None)
+def test_arrays_are_the_same_rows_as_their_records(arrays: list[list[dict[str, Any]]]):
+    whole, one_by_one = JsonRows(), JsonRows()
+    for _ in range(2):
+        told = whole.of_arrays([json.dumps(array).encode() for array in arrays])
+        wanted = one_by_one.batch(texts(*(record for array in arrays for record in array)))
+        assert (told.schema, rows(told)) == (wanted.schema, rows(wanted))
+
+
 def exactly(value: Any) -> Any:
     """Tell 1 from true, and let a number be the same number as int, as float and as decimal."""
     if isinstance(value, dict):
@@ -91,7 +105,7 @@ def test_what_fits_has_the_same_types_by_both_ways(batches: list[list[dict[str, 
     for batch in batches * 2:
         written = texts(*batch)
         reader.batch(written)
-        if (fast := reader._parsed(written)) is not None:
+        if (fast := parsed(reader, written)) is not None:
             assert repr(sorted_rows(fast)) == repr(sorted_rows(reader._decoded(written)))
 
 
@@ -187,11 +201,23 @@ def test_what_is_no_object_is_refused(record: bytes):
     assert refused.value.hint
 
 
-def test_two_objects_in_one_record_are_refused():
+@pytest.mark.parametrize("record", [b'{"a":1}{"a":2}', b'{"a":1},{"a":2}', b'{"a":1}]}\n{"rows":[{"a":2}'])
+def test_two_objects_in_one_record_are_refused(record: bytes):
     reader = JsonRows()
     reader.batch([b'{"a":1}'])
     with pytest.raises(SourceDataError):
-        reader.batch([b'{"a":1}{"a":2}'])
+        reader.batch([record])
+
+
+@pytest.mark.parametrize(
+    "array", [b'[{"a":1},null]', b'[{"a":1},[{"a":2}]]', b'[{"a":1}', b'[{"a":1}],"rows":[{"a":2}]', b"", b"[1]"]
+)
+def test_what_is_no_array_of_objects_is_refused(array: bytes):
+    reader = JsonRows()
+    reader.of_arrays([b'[{"a":1}]'])
+    with pytest.raises(SourceDataError) as refused:
+        reader.of_arrays([b'[{"a":3}]', array])
+    assert refused.value.hint
 
 
 def test_no_records_are_no_rows():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from lockstitch.core.errors import LockstitchError, SourceDataError
 from lockstitch.toolkit.ahead import made_ahead
-from lockstitch.toolkit.json_rows import JsonRows
+from lockstitch.toolkit.json_rows import JsonRows, records_of
 from lockstitch.toolkit.values import UnknownValue, batch_of
 
 #: Rows that come one by one wait until there are so many of them, or so many bytes.
@@ -23,8 +24,8 @@ _JSON_BYTES = 6 * 2**20
 _FIRST = 100
 
 
-#: Rows, or JSON records that are to become rows.
-_Piece = pa.RecordBatch | list[bytes | msgspec.Raw]
+#: Rows, or what makes rows of JSON.
+_Piece = pa.RecordBatch | Callable[[], pa.RecordBatch]
 
 
 class Pages:
@@ -35,6 +36,8 @@ class Pages:
         self._waiting: list[Mapping[str, Any]] = []
         self._enough = _FIRST
         self._json = JsonRows()
+        #: JSON that waits: arrays of records, or records, of which only one kind can.
+        self._arrays: list[bytes] = []
         self._records: list[bytes | msgspec.Raw] = []
         self._size = 0
 
@@ -49,7 +52,7 @@ class Pages:
         if isinstance(piece, pa.RecordBatch):
             return piece
         with self._named():
-            return self._json.batch(piece)
+            return piece()
 
     def _pieces(self, given: Any) -> Generator[_Piece]:
         if not isinstance(given, Iterator) or hasattr(given, "__arrow_c_stream__"):
@@ -131,18 +134,28 @@ class Pages:
     def _of_json(self, page: bytes) -> Iterator[_Piece]:
         """Take a JSON page: one object, an array of objects, or an object a line. Small pages wait for others."""
         yield from self._flush_rows()
-        with self._named():
-            self._records += _records(page)
-        self._size += len(page)
+        text = page.strip()
+        if text.startswith(b"[") and len(text) < 2 * _JSON_BYTES:
+            if self._records:
+                yield from self._flush_json()
+            self._arrays.append(text)
+        else:
+            if self._arrays:
+                yield from self._flush_json()
+            with self._named():
+                self._records += _records(text)
+        self._size += len(text)
         if self._size >= _JSON_BYTES:
             yield from self._flush_json()
 
     def _flush_json(self) -> Iterator[_Piece]:
-        """Yield the JSON records that wait. One page may hold more than is good for a batch."""
-        records, self._records, size, self._size = self._records, [], self._size, 0
-        step = max(1, len(records) * _JSON_BYTES // max(size, 1))
-        for start in range(0, len(records), step):
-            yield records[start : start + step]
+        """Yield the rows of the JSON that waits. One page may hold more than is good for a batch."""
+        if self._arrays:
+            yield partial(self._json.of_arrays, self._arrays)
+        step = max(1, len(self._records) * _JSON_BYTES // max(self._size, 1))
+        for start in range(0, len(self._records), step):
+            yield partial(self._json.batch, self._records[start : start + step])
+        self._arrays, self._records, self._size = [], [], 0
 
     @contextmanager
     def _named(self) -> Generator[None]:
@@ -153,20 +166,14 @@ class Pages:
             raise SourceDataError(f"stream {self._stream}: {error.message}", hint=error.hint) from error.__cause__
 
 
-def _records(page: bytes) -> Sequence[bytes | msgspec.Raw]:
-    text = page.strip()
-    if not text.startswith(b"["):
-        try:
-            msgspec.json.decode(text, type=msgspec.Raw)
-        except msgspec.DecodeError:
-            return [line for line in text.splitlines() if line.strip()]
-        return [text]
+def _records(text: bytes) -> Sequence[bytes | msgspec.Raw]:
+    if text.startswith(b"["):
+        return records_of(text)
     try:
-        return msgspec.json.decode(text, type=list[msgspec.Raw])
-    except msgspec.DecodeError as error:
-        raise SourceDataError(
-            f"a page is no JSON: {error}; it begins with {page[:200]!r}", hint="look at what the API answers"
-        ) from error
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return [line for line in text.splitlines() if line.strip()]
+    return [text]
 
 
 def _type_name(value: Any) -> str:
