@@ -6,6 +6,7 @@ import hashlib
 import struct
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -14,10 +15,10 @@ import pyarrow as pa
 
 from lockstitch.core.errors import SettingsError, SourceDataError
 from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Message, Part, Publish, Selected, Stream, Version
-from lockstitch.sources.query.databases import Database
+from lockstitch.sources.query.databases import AnswerColumn, Database
 from lockstitch.sources.query.spec import StreamQuery
 
-#: The cursor's value as the database writes it, so that it can be handed back without a change.
+#: The column with the cursor's value as the database writes it, so that it can be handed back without a change.
 _CURSOR = "_lockstitch_cursor"
 #: Most rows of one cursor value that are remembered, so that they do not come again.
 _MOST_SEEN = 1_000
@@ -93,37 +94,33 @@ class QuerySource:
 
     def _newer(self, name: str, stream: StreamQuery, state: Mapping[str, Any]) -> Iterator[Message]:
         """The rows from the cursor's last value on; those of that very value that came already are left out."""
-        after, seen = state.get("after"), set[str](state.get("seen", ()))
+        columns = self._database.columns(_all_of(stream))
+        text_column = _free_name(_CURSOR, columns)
+        begin, came = state.get("after"), Counter[str](state.get("seen", ()))
+        after, seen = begin, list[str]()
         reached: Json = dict(state) or {"after": None, "seen": []}
-        for batch in self._copied(self._database.rows(self._newer_than(stream, after))):
-            texts: list[str | None] = batch.column(_CURSOR).to_pylist()
+        for batch in self._copied(self._database.rows(_newer_than(stream, begin, columns, text_column))):
+            texts: list[str | None] = batch.column(text_column).to_pylist()
             if None in texts:
                 raise SourceDataError(
                     f"stream {name}: the cursor column {stream.cursor} is null in a row, which would be missed later",
                     hint=f"leave such rows out by a query, or give them a value: coalesce({stream.cursor}, ...)",
                 )
-            rows = batch.drop_columns([_CURSOR])
-            new = [text != after or _digest(rows, at) not in seen for at, text in enumerate(texts)]
-            last = texts[-1]
-            ends = {_digest(rows, at) for at, text in enumerate(texts) if text == last}
-            after, seen = last, ends | (seen if last == after else set())
+            rows = batch.drop_columns([text_column])
+            new = [text != begin or not _came_before(rows, at, came) for at, text in enumerate(texts)]
             chosen = self._chosen(name, rows.filter(pa.array(new)))
             if chosen.num_rows:
                 yield Batch(name, chosen)
-            reached = {"after": after, "seen": [*sorted(seen)] if len(seen) <= _MOST_SEEN else []}
+            if texts[-1] != after:
+                after, seen = texts[-1], []
+            ends = [at for at, text in enumerate(texts) if text == after]
+            # One beyond the bound tells that there are too many.
+            seen += [_digest(rows, at) for at in ends[: _MOST_SEEN + 1 - len(seen)]]
+            still_to_come = came.elements() if after == begin else ()
+            held = [*seen, *still_to_come]
+            reached = {"after": after, "seen": [*sorted(held)] if len(held) <= _MOST_SEEN else []}
             yield Checkpoint(reached)
         yield Checkpoint(reached)
-
-    def _newer_than(self, stream: StreamQuery, after: str | None) -> str:
-        assert stream.cursor is not None
-        cursor = _quoted(stream.cursor)
-        where = ""
-        if after is not None:
-            kind = next(one.native for one in self._database.columns(_all_of(stream)) if one.name == stream.cursor)
-            where = f" where {cursor} >= cast({_literal(after)} as {kind})"
-        order = ", ".join([cursor, *(_quoted(name) for name in stream.key)])
-        text = f"cast({cursor} as varchar) as {_quoted(_CURSOR)}"
-        return f"select *, {text} from ({_all_of(stream)}) as answer{where} order by {order}"
 
     def _chosen(self, name: str, rows: pa.RecordBatch) -> pa.RecordBatch:
         wanted = self._wanted.get(name)
@@ -145,6 +142,37 @@ class QuerySource:
             while head := file.read(_LENGTH.size):
                 with pa.ipc.open_stream(file.read(_LENGTH.unpack(head)[0])) as reader:
                     yield from reader
+
+
+def _newer_than(stream: StreamQuery, after: str | None, columns: Sequence[AnswerColumn], text_column: str) -> str:
+    assert stream.cursor is not None
+    cursor = _quoted(stream.cursor)
+    where = ""
+    if after is not None:
+        kind = next(one.native for one in columns if one.name == stream.cursor)
+        # A row without a cursor value must be seen to be refused.
+        where = f" where {cursor} >= cast({_literal(after)} as {kind}) or {cursor} is null"
+    order = ", ".join([cursor, *(_quoted(name) for name in stream.key)])
+    text = f"cast({cursor} as varchar) as {_quoted(text_column)}"
+    return f"select *, {text} from ({_all_of(stream)}) as answer{where} order by {order}"
+
+
+def _free_name(name: str, columns: Sequence[AnswerColumn]) -> str:
+    """Return a name that none of the columns has, in any case: this one, or a longer one."""
+    taken = {column.name.lower() for column in columns}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _came_before(rows: pa.RecordBatch, at: int, came: Counter[str]) -> bool:
+    """Tell whether a row is one of those that came before, and count it off: equal rows are as many as they are."""
+    if not came:
+        return False
+    digest = _digest(rows, at)
+    is_one = came[digest] > 0
+    came[digest] -= is_one
+    return is_one
 
 
 def _all_of(stream: StreamQuery) -> str:
