@@ -145,6 +145,16 @@ def test_text_that_is_no_utf8_is_adjusted_and_kept(warehouse: Warehouse) -> None
     ((table, reason, record),) = warehouse.query("select table_name, reason, record from heap._sdc_rejected")
     assert (table, reason) == ("users", "adjusted: invalid UTF-8 replaced on v")
     assert json.loads(record) == {"user_id": 2, "v": "YmFk//4="}
+    assert "1 adjustment: table heap._sdc_rejected holds the originals and the reasons" in done.out.splitlines()
+
+
+def test_a_column_that_was_left_out_is_kept_and_counted(warehouse: Warehouse) -> None:
+    warehouse.dump(100, {"v": "string", "sent__st": "string"}, [{"user_id": 1, "v": "fine", "sent__st": "other"}])
+    done = warehouse.run()
+    assert done.code == 0, done.err
+    assert warehouse.column("v") == ["fine"]
+    assert warehouse.reasons() == ["column names from client should not include reserved datatype suffix on sent__st"]
+    assert "1 adjustment: table heap._sdc_rejected holds the originals and the reasons" in done.out.splitlines()
 
 
 def test_three_hundred_columns(warehouse: Warehouse) -> None:

@@ -54,7 +54,13 @@ class Warehouse:
         with self.opened() as destination:
             model = LayoutModel(destination.rules, streams)
             model.take(*messages)
-            return differences(model, destination)
+            return [*differences(model, destination), *self._uncounted(destination)]
+
+    def _uncounted(self, destination: Destination) -> list[str]:
+        """Return what the ledger does not tell of the rows in `_sdc_rejected`, if anything."""
+        counted = sum(row.rejected + row.adjusted for _, _, row in destination.ledger(self.schema))
+        kept = sum(batch.num_rows for batch in destination.read_back(destination.rules.rejected_table))
+        return [] if counted == kept else [f"_sdc_rejected has {kept} rows, the ledger counts {counted}"]
 
 
 def checkpoints(messages: Sequence[Message]) -> list[Message]:

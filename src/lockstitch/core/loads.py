@@ -63,7 +63,8 @@ class Step:
 
     `columns` are those that the rows may carry; a row's other columns of ours become NULL. Rows of an upsert hold each
     key once. `guarded`: a row replaces a stored one only if its `_sdc_sequence` is not smaller. `parent_key` pairs
-    each of a subtable's `_sdc_source_key_*` columns with the parent's key column. `missing` is the Publish's.
+    each of a subtable's `_sdc_source_key_*` columns with the parent's key column. `missing` is the Publish's. `rejects`
+    are appended to `_sdc_rejected` and are no stream's rows: no account has them, not even that of a stream so named.
     """
 
     table: str
@@ -75,6 +76,7 @@ class Step:
     version: int | None = None
     guarded: bool = False
     missing: Literal["remove", "mark_deleted"] = "remove"
+    rejects: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,10 @@ class LedgerRow:
 
     `superseded` rows were sent again within the load, or lost to a greater stored sequence. `checksum` is the sum of
     the landed rows' `_sdc_sequence`, modulo 2**63: it does not depend on order. `removed` rows went without a
-    successor. `total` is the table's row count after a load that replaced its content. `committed_at` is told by a
-    destination's ledger alone.
+    successor. `total` is the table's row count after a load that replaced its content. `adjusted` counts, of the
+    stream's rows and those of its subtables, each text that was changed, and each column and subtable that was left
+    out: with `rejected` all that the load adds to `_sdc_rejected`. `committed_at` is told by a destination's ledger
+    alone.
     """
 
     table: str
@@ -146,7 +150,8 @@ class LedgerRow:
 
     def completed(self, steps: Sequence[Step], counts: Sequence[StepCount]) -> LedgerRow:
         """Fill in what the load's steps did to this table."""
-        own = [count for step, count in zip(steps, counts, strict=True) if step.table == self.table]
+        both = zip(steps, counts, strict=True)
+        own = [count for step, count in both if step.table == self.table and not step.rejects]
         totals = [count.total for count in own if count.total is not None]
         return replace(
             self,

@@ -19,7 +19,7 @@ def summary(schema: str, result: RunResult, tally: Tally, stopped_by: str | None
     if rows:
         lines.append(columns(list(rows[0]), [list(row.values()) for row in rows]))
         lines.append("")
-    kept = [f"{count(number, 'row')} {kind}" for kind, number in _set_aside(tally) if number]
+    kept = _set_aside(tally)
     if kept:
         lines.append(f"{' and '.join(kept)}: table {schema}._sdc_rejected holds the originals and the reasons")
     took = f"{monotonic() - tally.began:.1f} s"
@@ -34,6 +34,9 @@ def summary(schema: str, result: RunResult, tally: Tally, stopped_by: str | None
     return "\n".join(lines)
 
 
-def _set_aside(tally: Tally) -> list[tuple[str, int]]:
+def _set_aside(tally: Tally) -> list[str]:
+    """Say how much `_sdc_rejected` was given: records that did not land, and what landed otherwise than it came."""
     rows = tally.tables.values()
-    return [("rejected", sum(row.rejected for row in rows)), ("adjusted", sum(row.adjusted for row in rows))]
+    rejected, adjusted = sum(row.rejected for row in rows), sum(row.adjusted for row in rows)
+    told = ((rejected, f"{count(rejected, 'row')} rejected"), (adjusted, count(adjusted, "adjustment")))
+    return [text for number, text in told if number]

@@ -223,10 +223,10 @@ class OpenLoad:
             self._plan_section(section)
             self.steps[begun:] = [_renamed(one, renamed) for one in self.steps[begun:]]
         if self.rejects:
-            self.steps.append(StepRows(Step(self.rules.rejected_table, "append", REJECTED_COLUMNS)))
+            self.steps.append(StepRows(Step(self.rules.rejected_table, "append", REJECTED_COLUMNS, rejects=True)))
         for step in self.steps:
-            self._count(step.step.table)
-        self.counts.pop(self.rules.rejected_table, None)
+            if not step.step.rejects:
+                self._count(step.step.table)
         load = Load(connection, lane, tuple(one.step for one in self.steps), _folded(self.changes))
         return ReadyLoad(
             load,

@@ -116,7 +116,7 @@ def _try_once(destination: Destination, load: ReadyLoad) -> tuple[LedgerRow, ...
     with destination.begin(load.load, load.after) as writer:
         reach("load begun")
         for step in load.steps:
-            if step.step.table == destination.rules.rejected_table:
+            if step.step.rejects:
                 without_nul = destination.rules.text_without_nul
                 writer.write(step.step, reject_rows(load.rejects, load.batched_at, without_nul=without_nul))
             elif step.rows is not None:

@@ -44,7 +44,8 @@ class LaidRows:
 class Laid:
     """What became of a batch: `count` records landed in `tables` (top table first), `rejected` ones did not.
 
-    `rejects` also holds a row for each adjusted value and for each column that was left out.
+    `adjusted` counts what landed otherwise than it came: each text that was changed, and each column and subtable that
+    was left out. `rejects` has a row for each of both.
     """
 
     count: int = 0
@@ -236,6 +237,7 @@ class StreamLayout:
                     self._told.add(told)
                     record = self._record(rows, table.record_of(fault.first))
                     laid.rejects.append(Reject(fault.table, fault.reason, record))
+                    laid.adjusted += 1
 
     def _reject(self, rows: pa.RecordBatch, bad: dict[int, str], laid: Laid) -> Laid:
         laid.rejected += len(bad)

@@ -23,7 +23,8 @@ class Run:
     """What a run did, in the numbers of `lockstitch run --json`.
 
     `rows` were read, in `loads` transactions. `tables` has by name what became of the rows: read = inserted + updated
-    + superseded + rejected; adjusted ones have landed with a changed text. `errors` has that of each lane that failed,
+    + superseded + rejected; adjusted counts the texts that were changed, and the columns and subtables that were left
+    out. `errors` has that of each lane that failed,
     `verdict` who must act on the gravest, or "ok".
     """
 

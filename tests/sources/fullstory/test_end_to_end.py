@@ -54,7 +54,11 @@ def run(pipeline: PipelineSettings) -> dict[str, int]:
     """Run, and return the rows of each lane that had some."""
     result: RunResult = verbs.run(pipeline)
     assert [lane.error for lane in result.lanes if lane.error is not None] == []
-    assert [(lane.rejected, lane.adjusted) for lane in result.lanes if lane.rejected or lane.adjusted] == []
+    aside = {lane.lane: (lane.rejected, lane.adjusted) for lane in result.lanes if lane.rejected or lane.adjusted}
+    # A list of the fake's has a name that is too long for all destinations, which is told once.
+    assert aside == {
+        lane.lane: (0, 1) for lane in result.lanes if lane.lane == "privacy_settings_history" and lane.rows
+    }
     return {lane.lane: lane.rows for lane in result.lanes if lane.rows}
 
 
