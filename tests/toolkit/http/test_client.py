@@ -200,6 +200,25 @@ def test_a_503_that_says_how_long_is_waited_for_that_long(vendor: Vendor, sleeps
     assert sleeps == [11.0]
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "0"}, {"X-RateLimit-Remaining": "12", "X-RateLimit-Reset": "3500"}]
+)
+def test_a_503_that_names_no_time_to_wait_is_repeated_after_growing_waits(
+    vendor: Vendor, sleeps: Sleeps, headers: dict[str, str]
+) -> None:
+    vendor.ready += [Reply(503, headers=headers)] * 3
+    assert rows(api_of(vendor, sleeps, patience=Patience(first=8.0))) == FINE["data"]
+    for slept, full in zip(sleeps, [8, 16, 32], strict=True):
+        assert full / 2 <= slept <= full
+
+
+def test_waits_that_a_429_does_not_name_grow_to_the_most(vendor: Vendor, sleeps: Sleeps) -> None:
+    vendor.ready += [too_many({})] * 5
+    assert rows(api_of(vendor, sleeps, patience=Patience(unsaid=1.0, most=5.0))) == FINE["data"]
+    for slept, full in zip(sleeps, [1, 2, 4, 5, 5], strict=True):
+        assert max(1, full / 2) <= slept <= full
+
+
 def test_all_who_share_a_limit_wait_once_nothing_is_left(vendor: Vendor, sleeps: Sleeps, tmp_path: Path) -> None:
     vendor.ready = [json_reply(FINE, headers={"RateLimit": "limit=9, remaining=0, reset=30"})]
     ours, others = (Quota(tmp_path, "vendor", SECRET, Rate(1000, 1.0), sleep=sleeps) for _ in range(2))

@@ -52,6 +52,12 @@ def test_retry_after_falls_back_to_the_reset_only_where_it_is_missing() -> None:
     assert retry_after(httpx2.Headers({})) is None
 
 
+def test_a_reset_says_nothing_while_some_of_the_limit_is_left() -> None:
+    assert retry_after(httpx2.Headers({"RateLimit": "limit=100, remaining=7, reset=3"})) is None
+    assert retry_after(httpx2.Headers({"X-RateLimit-Reset": "3"})) == 3
+    assert retry_after(httpx2.Headers({"Retry-After": "2", "RateLimit": "remaining=7, reset=3"})) == 2
+
+
 def test_the_servers_time() -> None:
     assert server_time(httpx2.Headers({"Date": DATE})) == NOW
     assert server_time(httpx2.Headers({"Date": "Mon, 15 Jun 2026 14:00:00 +0200"})) == NOW

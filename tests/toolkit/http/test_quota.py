@@ -123,10 +123,112 @@ def test_files_are_for_their_owner_only_and_do_not_hold_the_key(tmp_path: Path) 
     assert KEY.encode() not in state.read_bytes()
 
 
-def test_requests_that_went_along_with_one_are_charged_to_the_next(tmp_path: Path) -> None:
+def test_a_request_that_counts_as_many_waits_for_as_many_places(tmp_path: Path) -> None:
     sleeps = Sleeps()
-    quota = Quota(tmp_path, "heap", KEY, Rate(100, 1.0), sleep=sleeps)
+    quota = Quota(tmp_path, "heap", KEY, Rate(100, 1.0, burst=50), sleep=sleeps)
+    assert quota.take(50) == 0
+    assert 0.45 < quota.take(50) <= 0.5  # the clock stands still meanwhile
+    assert 1.45 < quota.take(100) <= 1.5
+
+
+def test_a_request_that_counts_for_nothing_waits_for_a_block_alone(tmp_path: Path) -> None:
+    sleeps = Sleeps()
+    quota = Quota(tmp_path, "heap", KEY, Rate(1, 1.0), sleep=sleeps)
+    quota.take(5)
+    assert quota.take(0) == 0
+    quota.block(7)
+    assert 6.9 < quota.take(0) <= 7
+    assert 6.9 < quota.take() <= 7
+
+
+def test_who_waits_for_his_turn_waits_on_if_all_are_blocked_meanwhile(tmp_path: Path) -> None:
+    def blocked_meanwhile(seconds: float) -> None:
+        sleeps.append(seconds)
+        if len(sleeps) == 1:
+            Quota(tmp_path, "close", KEY, rate).block(30)
+
+    sleeps, rate = Sleeps(), Rate(1, 1.0)
+    quota = Quota(tmp_path, "close", KEY, rate, sleep=blocked_meanwhile)
     quota.take()
-    quota.charge(99)
-    assert quota.take() > 0.9
-    assert quota.take() > 0.9  # the clock stood still, so the next place is one further
+    quota.take()
+    first, second = sleeps
+    assert 0.9 < first <= 1
+    assert 29 < second <= 30
+
+
+#: Takes places for requests that count as so many, until it is told to end; says when, and as how many, each went.
+SENDER = """
+import sys, time
+from pathlib import Path
+from lockstitch.toolkit.http.quota import Quota, Rate
+home, requests, count = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+quota = Quota(home, "heap", "app", Rate(requests, 1.0, burst=100))
+print("ready", flush=True)
+sys.stdin.readline()
+while True:
+    quota.take(count)
+    print(time.monotonic(), count, flush=True)
+"""
+
+#: Holds the lock of a limit, and never gives it back by itself.
+HOLDER = """
+import sys, time
+from pathlib import Path
+from lockstitch.toolkit.http.quota import Quota, Rate, _Locked
+with _Locked(Quota(Path(sys.argv[1]), "heap", "app", Rate(1, 1.0))._path):
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def _started(script: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _told(process: subprocess.Popen[str]) -> list[tuple[float, int]]:
+    """Kill a process, and return what it has told so far."""
+    process.kill()
+    lines = process.communicate(timeout=30)[0].splitlines()
+    return [(float(at), int(count)) for at, count in (line.split() for line in lines)]
+
+
+def test_many_processes_with_bulks_share_a_limit_fairly_although_some_are_killed(tmp_path: Path) -> None:
+    """400 a second in bulks of 100, and 100 at once: never more than 500 within a second, from whomever."""
+    senders = [_started(SENDER, tmp_path, 400, 100) for _ in range(5)]
+    for one in senders:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    time.sleep(1.0)
+    killed = _told(senders[0])  # while it waits for a turn, as all do most of the time
+    since = time.monotonic()
+    time.sleep(2.0)
+    others = [_told(one) for one in senders[1:]]
+    together = sorted([*killed, *(each for one in others for each in one)])
+    assert len(together) >= 10
+    for at, (begin, _) in enumerate(together):
+        within = sum(count for moment, count in together[at:] if moment < begin + 0.9)
+        assert within <= 500
+    shares = [sum(moment >= since for moment, _ in one) for one in others]
+    assert sum(shares) >= 6
+    assert max(shares) - min(shares) <= 1
+
+
+def test_who_dies_with_the_lock_in_his_hand_keeps_nobody_waiting(tmp_path: Path) -> None:
+    holder = _started(HOLDER, tmp_path)
+    sender = _started(SENDER, tmp_path, 1000, 1)
+    assert sender.stdin is not None
+    sender.stdin.write("go\n")
+    sender.stdin.flush()
+    time.sleep(0.3)
+    died = time.monotonic()
+    holder.kill()
+    holder.communicate(timeout=30)
+    time.sleep(0.3)
+    went = _told(sender)
+    assert len(went) > 100
+    assert went[0][0] >= died

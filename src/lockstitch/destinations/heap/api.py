@@ -17,7 +17,8 @@ from lockstitch.toolkit.http.client import Answer, Api, Patience
 from lockstitch.toolkit.http.quota import Quota, Rate
 from lockstitch.toolkit.meanings import Meaning
 
-#: Events that Heap takes of one environment: 15,000 a minute. At once go those of one request, the rest evenly.
+#: Events that Heap takes of one environment: 15,000 a minute. At once go those of one request, the rest evenly. No such
+#: limit is known of its other calls.
 RATE = Rate(14_000, 60.0, burst=1_000)
 
 #: Most objects of one request.
@@ -84,12 +85,11 @@ class HeapApi:
         self._common = {"app_id": app_id} if app_id is not None else {}
         self._app_id = app_id
         self._pace = pace or Pace()
-        self._quota = None if home is None else Quota(home, "heap", f"{base_url} {app_id}", RATE)
         self.http = Api(
             base_url.rstrip("/"),
             authorize=authorize or (lambda _: {}),
             can_renew=authorize is not None,
-            quota=self._quota,
+            quota=None if home is None else Quota(home, "heap", f"{base_url} {app_id}", RATE),
             meanings=_MEANINGS,
             patience=Patience(tries=8),
         )
@@ -121,10 +121,10 @@ class HeapApi:
         body = {**self._common, **({door.plural: bodies} if door.plural else bodies[0])}
         counts = Counter(one.whose for one in objects) if call == "track" else Counter[str]()
         self._pace.wait(counts)
-        answer = self.http.request("POST", door.path, body=body, accept=_OF_OBJECTS, read=_refuse_page)
+        answer = self.http.request(
+            "POST", door.path, body=body, accept=_OF_OBJECTS, read=_refuse_page, counts_as=counts.total()
+        )
         self._pace.note(counts)
-        if self._quota is not None:
-            self._quota.charge(len(objects) - 1)
         if answer.status not in _OF_OBJECTS:
             return None
         detail = answer.detail()

@@ -46,8 +46,9 @@ class Patience:
     """How often and how long a request is repeated. Times are in seconds.
 
     Failures (the network, `statuses`) are repeated `tries` times in all, after waits that grow from `first` by
-    `factor` to `most`, with jitter, or as long as Retry-After says. Being asked to wait by a 429 is no failure. All
-    waits of one request together stay within `budget`.
+    `factor` to `most`, with jitter, or as long as Retry-After says. Being asked to wait by a 429 is no failure; where
+    it does not say for how long, waits grow in the same way from `unsaid`. All waits of one request together stay
+    within `budget`.
     """
 
     tries: int = 6
@@ -55,13 +56,16 @@ class Patience:
     factor: float = 2.0
     most: float = 60.0
     budget: float = 900.0
-    #: How long to wait where a 429 does not say.
     unsaid: float = 5.0
     statuses: frozenset[int] = frozenset({408, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
     def wait(self, failures: int) -> float:
         """Return the seconds to wait after so many failures; at random, so that many do not come back at once."""
         return min(self.first * self.factor ** (failures - 1), self.most) * random.uniform(0.5, 1.0)
+
+    def wait_unsaid(self, before: int) -> float:
+        """Return the seconds to wait where a 429 does not say, after so many such waits; never less than `unsaid`."""
+        return max(self.unsaid, min(self.unsaid * self.factor**before, self.most) * random.uniform(0.5, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Api:
         self.request(method, path, params, body=body, read=read)
         return decoded[0]
 
-    def request(
+    def request(  # noqa: PLR0913 - each says one thing of the request, by its name
         self,
         method: str,
         path: str,
@@ -149,9 +153,13 @@ class Api:
         body: object = None,
         accept: frozenset[int] = frozenset(),
         read: Callable[[Answer], None] = lambda _: None,
+        counts_as: int = 1,
     ) -> Answer:
-        """Send a request until it is answered for good; `read` may raise msgspec.DecodeError for a broken answer."""
-        request = _Request(method, path, params, body)
+        """Send a request until it is answered for good; `read` may raise msgspec.DecodeError for a broken answer.
+
+        `counts_as` so many the quota takes it.
+        """
+        request = _Request(method, path, params, body, counts_as)
         trial = Trial(self, f"{method} {path}")
         while True:
             try:
@@ -200,7 +208,7 @@ class Api:
 
     def _sent(self, request: _Request, *, renew: bool) -> Answer:
         if self.quota is not None:
-            self.quota.take()
+            self.quota.take(request.counts_as)
         begun, begun_at = time.monotonic(), datetime.now(UTC)
         content: dict[str, Any] = {} if request.body is None else {"json": request.body}
         if isinstance(request.body, Form):
@@ -240,6 +248,7 @@ class _Request:
     path: str
     params: Params | None
     body: object
+    counts_as: int
 
 
 @dataclass(slots=True)
@@ -251,6 +260,7 @@ class Trial:
     renews: bool = False
     renewed: bool = False
     failures: int = 0
+    unsaid: int = 0
     waited: float = 0.0
 
     def is_to_renew(self) -> bool:
@@ -268,10 +278,10 @@ class Trial:
         if answer.status == 401 and self.api.can_renew and not self.renewed:
             self.renews = self.renewed = True
             return False
-        asked = retry_after(answer.headers)
+        # "Retry-After: 0" names no time: to ask again at once would fail again, as often as may be.
+        asked = retry_after(answer.headers) or None
         if answer.status == 429:
-            # "Retry-After: 0" names no time: to ask again at once would be refused again, with no end but the budget's.
-            self._wait(asked or self.api.asked_to_wait(answer) or self.api.patience.unsaid, answer)
+            self._wait(asked or self.api.asked_to_wait(answer) or self._unsaid(), answer)
         elif answer.status in self.api.patience.statuses:
             self.failed(f"{answer.place} answers {answer.status}: {answer.detail()}", None, asked)
         else:
@@ -291,6 +301,10 @@ class Trial:
         if self.failures >= self.api.patience.tries:
             raise TransientError(f"{text} (tried {self.failures} times)", retry_after=asked) from cause
         self._pause(asked if asked is not None else self.api.patience.wait(self.failures), text)
+
+    def _unsaid(self) -> float:
+        self.unsaid += 1
+        return self.api.patience.wait_unsaid(self.unsaid - 1)
 
     def _wait(self, seconds: float, answer: Answer) -> None:
         self._block(seconds)

@@ -39,12 +39,16 @@ def allowance(headers: Mapping[str, str]) -> Allowance:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that an answer asks to wait, by `Retry-After` or else by its rate limit's reset."""
+    """Return the seconds that an answer asks to wait, by `Retry-After` or else by its rate limit's reset.
+
+    While some of the limit is left, its reset says nothing of why the request failed.
+    """
     asked = headers.get("retry-after")
     if asked is not None:
         seconds = _number(asked)
         return seconds if seconds is not None else _seconds_until(asked, headers)
-    return allowance(headers).reset
+    left = allowance(headers)
+    return None if left.remaining else left.reset
 
 
 def server_time(headers: Mapping[str, str]) -> datetime | None:

@@ -1,7 +1,7 @@
 """Shares a vendor's rate limit among all connections to one account, in whatever processes of this machine they run.
 
 Each limit is a small file that says when its next request may go. Whoever wants to send one takes the next place in
-the row, so everybody gets his turn, and waits for it outside of the lock.
+the row, so everybody gets his turn, and waits for it outside of the lock: who dies meanwhile keeps nobody waiting.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _LONGEST = 3600.0
 class Rate:
     """One request each `seconds` / `requests`; after a pause, up to `burst` of them at once.
 
-    So any `seconds` see less than `requests` + `burst` of them: choose both so that the vendor allows their sum.
+    So any `seconds` see less than `requests` + `burst` of them: choose both so that the vendor allows their sum. A
+    request may count as many, which the vendor counts one by one, such as the objects in its body.
     """
 
     requests: float
@@ -50,22 +51,34 @@ class Quota:
         name = hashlib.blake2b(f"{vendor}\0{account}".encode(), digest_size=16, person=b"lockstitch quota").hexdigest()
         self._path = home / _FOLDER / name
 
-    def take(self) -> float:
-        """Wait until a request may go; return how many seconds that took."""
-        with _Locked(self._path) as state:
-            now = state.now
-            # The next place may have passed while nobody wanted it: so many of them as a burst are still there.
-            place = max(state.next_place, now - self._rate.gap * (self._rate.burst - 1), state.blocked_until)
-            state.next_place = place + self._rate.gap
-        wait = max(place - now, 0.0)
-        if wait:
-            self._sleep(wait)
-        return wait
+    def take(self, requests: int = 1) -> float:
+        """Wait until a request that counts as so many may go; return how many seconds that took.
 
-    def charge(self, requests: float) -> None:
-        """Count further requests that went along with the last one: many objects in one body. Nobody waits here."""
+        One that counts for nothing, as the limit is not meant for it, waits only while all are blocked.
+        """
+        waited = 0.0
+        wait, blocked_until = self._reserve(requests)
+        while wait > 0:
+            self._sleep(wait)
+            waited += wait
+            wait, blocked_until = self._reserve(requests, blocked_until)
+        return waited
+
+    def _reserve(self, requests: int, unless: float | None = None) -> tuple[float, float]:
+        """Take the next places; return how long it is to the last of them, and the moment up to which all are blocked.
+
+        `unless` is that moment as it was when places were taken before: unless it has moved, they may be used now.
+        """
         with _Locked(self._path) as state:
-            state.next_place += self._rate.gap * requests
+            if unless is not None and state.blocked_until <= unless:
+                return 0.0, unless
+            turn = state.blocked_until
+            if requests:
+                # The next place may have passed while nobody wanted it: as many of them as a burst are still there.
+                saved_up = state.now - self._rate.gap * (self._rate.burst - 1)
+                turn = max(state.next_place, saved_up, state.blocked_until) + self._rate.gap * (requests - 1)
+                state.next_place = turn + self._rate.gap
+            return max(turn - state.now, 0.0), state.blocked_until
 
     def block(self, seconds: float) -> None:
         """Let nobody send a request for so long: the vendor has asked for it."""
