@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,12 +25,16 @@ from tests.destinations.heap.sending import (
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError
 from lockstitch.core.loads import LedgerRow
 from lockstitch.core.model import Batch, Checkpoint, Field, Stream
+from lockstitch.destinations.heap import api
+from lockstitch.destinations.heap.api import HeapApi
+from lockstitch.destinations.heap.objects import Object
 from lockstitch.destinations.heap.sends import read_sends
 from lockstitch.engine.forecast import forecast
 from lockstitch.engine.run import Job
 from lockstitch.engine.state import state_of
 from lockstitch.engine.verify import verify
 from lockstitch.testing.playback import Playback
+from lockstitch.toolkit.http.quota import Quota, Rate
 
 
 def test_rows_become_events(sender: Sender) -> None:
@@ -150,6 +155,14 @@ def test_a_column_that_was_split_by_type_is_one_property(sender: Sender) -> None
     assert [one["properties"]["sku"] for one in sender.tracked()] == [17, "x-1", 18, "y"]
 
 
+def test_an_event_belongs_to_a_session_where_one_is_known(sender: Sender) -> None:
+    sender.send = {"orders": {**ORDERS, "session_id": "session"}}
+    rows = [order(1, session=2**53 - 1), order(2, session=None), order(3, session=2**53)]
+    sender.carried([batch(rows), Checkpoint(1)])
+    assert [one.get("session_id") for one in sender.tracked()] == [str(2**53 - 1), None]
+    assert sender.rejected() == [("orders", "track: session is '9007199254740992'; an id in Heap is 0 to 2^53 - 1")]
+
+
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +184,43 @@ def test_no_identity_exceeds_its_limit_and_the_others_do_not_wait_for_it(sender:
     assert in_order(sender.tracked()) == in_order([event(row) for row in rows])
     others = [at for at, one in enumerate(sender.tracked()) if one["identity"] != "busy@example.com"]
     assert others == list(range(1_000, 1_200))
+
+
+def test_a_limit_that_another_program_uses_up_is_waited_for(sender: Sender) -> None:
+    """One identity has had its events of this minute by somebody else: the request that has one of them is refused."""
+    rows = [order(n, email=f"user-{n % 50}@example.com") for n in range(300)]
+    other = Sender(sender.server, sender.folder / "another program")
+    other.carried(pages([order(n, email="user-7@example.com", sku="other") for n in range(1_000, 2_000)], 1_000))
+    before = len(sender.server.accepted)
+    sender.carried(pages(rows, 300))
+    assert 429 in {each.status for each in sender.server.requests}
+    assert in_order(sender.tracked()[before:]) == in_order([event(row) for row in rows])
+    assert sender.rejected() == []
+
+
+def test_bulks_of_several_runs_count_by_their_events_and_other_calls_not(
+    sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "RATE", Rate(1_000, 1.0, burst=500))
+    waits: list[float] = []
+    monkeypatch.setattr(Quota, "take", lambda self, requests: waits.append(taken(self, requests)))
+    for first in (0, 1_000):
+        one = HeapApi(sender.server.url, sender.app_id, home=tmp_path)
+        events = [_tracked(n) for n in range(first, first + 500)]
+        list(one.send(events))
+        list(one.send([Object("identify", str(first), "who", {"identity": "who", "user_id": str(first)})]))
+        one.close()
+    assert waits[:2] == [0, 0]
+    assert 0.3 < waits[2] <= 0.5
+    assert waits[3] == 0
+
+
+taken = Quota.take
+
+
+def _tracked(number: int) -> Object:
+    body = {"event": "E", "identity": f"user-{number}", "idempotency_key": str(number)}
+    return Object("track", str(number), f"user-{number}", body)
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -254,6 +304,16 @@ def test_a_wrong_app_id_is_a_setting_not_a_row(sender: Sender) -> None:
 
 
 # --- tables that cannot be sent --------------------------------------------------------------------------------------
+
+
+def test_a_refusal_that_speaks_of_a_property_is_no_refusal_of_the_environment(sender: Sender) -> None:
+    sender.send = {"orders": {**ORDERS, "properties": {"Environment": "sku"}}}
+    sender.server.refuses = lambda item: "sku-2" in str(item)
+    sender.server.refusal = "property 'environment' is refused"
+    result = sender.carried(pages([order(n) for n in range(5)], 5))
+    assert len(sender.tracked()) == 4
+    assert sender.rejected() == [("orders", "track: Heap answers 400: property 'environment' is refused")]
+    assert [lane.rejected for lane in result.lanes] == [1]
 
 
 def test_a_table_that_nothing_is_said_of_is_refused_before_anything_is_sent(sender: Sender) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -23,6 +25,8 @@ RATE = Rate(14_000, 60.0, burst=1_000)
 
 #: Most objects of one request.
 BULK = 1_000
+
+PATIENCE = Patience(tries=8, unsaid=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,8 @@ BY_TOKEN: Mapping[Call, Door] = {
 #: Statuses that speak of the objects sent: not as Heap takes them, or too large together.
 _OF_OBJECTS = frozenset({400, 413, 422})
 
-#: Words of a 400 that speaks of the environment, not of the objects.
+#: Words of a 400 that speaks of the environment, unless the objects have them too: then it may speak of those.
 _OF_APP = ("app_id", "app id", "environment")
-
 
 _ABSENT = "correct base_url, region or auth: Heap's API at this address has no such call"
 _MEANINGS: Mapping[int, Meaning] = {
@@ -91,7 +94,7 @@ class HeapApi:
             can_renew=authorize is not None,
             quota=None if home is None else Quota(home, "heap", f"{base_url} {app_id}", RATE),
             meanings=_MEANINGS,
-            patience=Patience(tries=8),
+            patience=PATIENCE,
         )
 
     def send(self, objects: Sequence[Object]) -> Iterator[Sent]:
@@ -127,13 +130,12 @@ class HeapApi:
         self._pace.note(counts)
         if answer.status not in _OF_OBJECTS:
             return None
-        detail = answer.detail()
-        if any(word in detail.lower() for word in _OF_APP):
+        if _is_of_app(answer, bodies):
             raise AccessError(
-                f"Heap refuses app_id {self._app_id!r}: {detail} ({answer.place})",
+                f"Heap refuses app_id {self._app_id!r}: {answer.detail()} ({answer.place})",
                 hint="copy the environment's id out of Heap's settings, and mind the region",
             )
-        return f"Heap answers {answer.status}: {detail}"
+        return f"Heap answers {answer.status}: {answer.detail()}"
 
     def check(self) -> None:
         """Ask for what authorises requests, and for nothing else: each call of the API would change something."""
@@ -141,6 +143,11 @@ class HeapApi:
 
     def close(self) -> None:
         self.http.close()
+
+
+def _is_of_app(answer: Answer, bodies: Sequence[Mapping[str, Any]]) -> bool:
+    said, sent = answer.detail().lower(), json.dumps(bodies).lower()
+    return any(word in said and word not in sent for word in _OF_APP)
 
 
 def _refuse_page(answer: Answer) -> None:

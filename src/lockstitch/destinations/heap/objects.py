@@ -49,9 +49,7 @@ class Objects:
         self._send = send
         self._table = table
         there = frozenset(present)
-        self._columns = {
-            name: forms_of(name, there) for name in (*send.required, *columns_of(send.properties).values())
-        }
+        self._columns = {name: forms_of(name, there) for name in (*send.required, *send.optional)}
         self._key = key
         if isinstance(send, Track):
             names = send.idempotency_key or key
@@ -64,7 +62,7 @@ class Objects:
             case Track():
                 return self._track(self._send, row)
             case Identify():
-                user_id, identity = self._user_id(row, self._send.user_id), self._identity(row, self._send.identity)
+                user_id, identity = self._id(row, self._send.user_id), self._identity(row, self._send.identity)
                 body = {"identity": identity, "user_id": user_id, **self._timestamp(row, self._send.timestamp)}
                 return Object("identify", user_id, identity, body)
             case _:
@@ -76,11 +74,12 @@ class Objects:
         if send.identity is not None:
             who = {"identity": self._identity(row, send.identity)}
         else:
-            who = {"user_id": self._user_id(row, send.user_id or "")}
+            who = {"user_id": self._id(row, send.user_id or "")}
         key = self._idempotency_key(send.event, row)
         body = {
             "event": send.event,
             **who,
+            **self._session(row, send.session_id),
             **self._timestamp(row, send.timestamp),
             "properties": self._properties(row),
             "idempotency_key": key,
@@ -103,12 +102,16 @@ class Objects:
             raise Unfit(f"{name} is {seen}; an identity has 1 to {LONGEST_IDENTITY} characters")
         return text
 
-    def _user_id(self, row: Row, name: str) -> str:
+    def _id(self, row: Row, name: str) -> str:
+        """Return the id of a user or a session."""
         value = plain(self._value(row, name))
         text = "" if value is None else str(value)
         if not (text.isascii() and text.isdecimal() and int(text) <= MOST_EXACT):
-            raise Unfit(f"{name} is {'null' if value is None else repr(text[:40])}; a user_id is 0 to 2^53 - 1")
+            raise Unfit(f"{name} is {'null' if value is None else repr(text[:40])}; an id in Heap is 0 to 2^53 - 1")
         return str(int(text))
+
+    def _session(self, row: Row, name: str | None) -> dict[str, str]:
+        return {} if name is None or self._value(row, name) is None else {"session_id": self._id(row, name)}
 
     def _timestamp(self, row: Row, name: str | None) -> dict[str, str]:
         if name is None:

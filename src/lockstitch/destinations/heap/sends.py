@@ -31,6 +31,8 @@ class Track(msgspec.Struct, tag_field="as", tag="track", forbid_unknown_fields=T
     user_id: str | None = None
     #: When; without it, when Heap gets it.
     timestamp: str | None = None
+    #: In which session of Heap's; a row without a value has none.
+    session_id: str | None = None
     properties: Named = []
     #: What tells one event from others; without it, the table's key.
     idempotency_key: list[str] | None = None
@@ -41,6 +43,12 @@ class Track(msgspec.Struct, tag_field="as", tag="track", forbid_unknown_fields=T
         named = (self.identity, self.user_id, self.timestamp, *(self.idempotency_key or ()))
         return tuple(name for name in named if name is not None)
 
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The columns that are sent where a row has a value."""
+        session = () if self.session_id is None else (self.session_id,)
+        return (*session, *columns_of(self.properties).values())
+
 
 class Identify(msgspec.Struct, tag_field="as", tag="identify", forbid_unknown_fields=True, kw_only=True, frozen=True):
     """An identity for each row's user id."""
@@ -50,6 +58,7 @@ class Identify(msgspec.Struct, tag_field="as", tag="identify", forbid_unknown_fi
     user_id: str
     timestamp: str | None = None
     properties: ClassVar[Named] = []
+    optional: ClassVar[tuple[str, ...]] = ()
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -68,6 +77,10 @@ class UserProperties(
     @property
     def required(self) -> tuple[str, ...]:
         return (self.identity,)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        return tuple(columns_of(self.properties).values())
 
 
 Send = Track | Identify | UserProperties

@@ -16,7 +16,7 @@ from lockstitch.destinations.heap import tables
 from lockstitch.destinations.heap.objects import Object, Objects, Row, Unfit, forms_of, record_of
 from lockstitch.destinations.heap.pace import MOST_OF_ONE
 from lockstitch.destinations.heap.rules import RULES
-from lockstitch.destinations.heap.sends import CALLS, Send, Track, columns_of
+from lockstitch.destinations.heap.sends import CALLS, Send, Track
 from lockstitch.destinations.heap.staging import Staging
 from lockstitch.destinations.heap.state import Commit
 from lockstitch.toolkit.held import held
@@ -137,7 +137,7 @@ class HeapWriter:
                     f"{place} names the column {name!r}, which {step.table} does not have, or no value in it",
                     hint=f"its columns are {', '.join(own)}",
                 )
-        for name in columns_of(send.properties).values():
+        for name in send.optional:
             if not forms_of(name, present):
                 self._warn(f"{place} names the column {name!r}, of which {step.table} has had no value yet")
 

@@ -38,7 +38,7 @@ _PATH = "/user"
 _USER = Stream("user", (Field("identity", inclusion="automatic"),), ("identity",), "FULL_TABLE")
 #: Profiles of one batch.
 _BATCH = 500
-PATIENCE = Patience(tries=8)
+PATIENCE = Patience(tries=8, unsaid=1.0)
 
 _MEANINGS: Mapping[int, Meaning] = {
     400: Meaning(SourceDataError, "{place} answers 400: {detail}", "correct the identities"),

@@ -62,7 +62,8 @@ class HeapServer(VendorServer):
     minute          how many seconds the minute of the limits has: tests shorten it
     tells_wait      whether a 429 has a Retry-After, of which Heap's documentation says nothing
     token_lifetime  how long a token holds, by the clock
-    refuses         tells of an object whether Heap refuses it for a reason that nobody can know beforehand
+    refuses         tells of an object whether Heap refuses it for a reason that nobody can know beforehand; `refusal`
+                    is that reason
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class HeapServer(VendorServer):
         self.tells_wait = False
         self.token_lifetime = timedelta(hours=1)
         self.refuses: Callable[[Record], bool] = lambda _: False
+        self.refusal = "this is refused"
         self._tokens: dict[str, datetime] = {}
         self._identified: list[tuple[str, datetime]] = []
         self._keys: set[str] = set()
@@ -124,7 +126,7 @@ class HeapServer(VendorServer):
             raise InvalidCall(f"{plural} must be a list of 1 to {BULK} objects")
         checked = [_CHECKS[call](item) for item in cast("list[Any]", items)]
         if any(self.refuses(item) for item in checked):
-            raise InvalidCall("this is refused")
+            raise InvalidCall(self.refusal)
         wait = self._over_limit(call, checked, bulk=bulk)
         if wait is not None:
             return self.limited(
