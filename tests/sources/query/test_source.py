@@ -14,9 +14,8 @@ import pytest
 
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError, SourceDataError, TransientError
 from lockstitch.core.model import Batch, Field, Publish, Version
-from lockstitch.sources.query import databases
 from lockstitch.sources.query.spec import Properties, open_source
-from lockstitch.toolkit import held
+from lockstitch.toolkit import databases, held
 from sources.query.asked import STREAMS, Shop, last, rows
 
 

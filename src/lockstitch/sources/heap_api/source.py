@@ -25,6 +25,7 @@ from lockstitch.core.model import (
     Version,
 )
 from lockstitch.sources.heap_api.spec import Properties
+from lockstitch.toolkit.databases import Database
 from lockstitch.toolkit.http.client import Answer, Api, Patience
 from lockstitch.toolkit.http.oauth import Grant, Tokens
 from lockstitch.toolkit.meanings import Meaning
@@ -52,12 +53,14 @@ class _Found(msgspec.Struct):
 
 
 class HeapUsers:
-    """Looks up the profiles of the identities in the settings."""
+    """Looks up the profiles of the identities in the settings, or in `database`."""
 
     new_fields: ClassVar[Literal["add", "report"]] = "add"
 
-    def __init__(self, properties: Properties, home: Path) -> None:
-        self._identities = list(dict.fromkeys(properties.identities))
+    def __init__(self, properties: Properties, database: Database | None, home: Path) -> None:
+        self._listed = properties.identities or ()
+        self._query = properties.identities_query or ""
+        self._database = database
         self._base_url = properties.base_url.rstrip("/")
         self._wanted: Selected | None = None
         self._api = Api(
@@ -69,8 +72,9 @@ class HeapUsers:
         )
 
     def check(self) -> None:
-        """Look up the first identity; that there is no such user is an answer, too."""
-        self._profile(self._identities[0])
+        """Look up the first identity, if there is one; that there is no such user is an answer, too."""
+        for identity in self._identities()[:1]:
+            self._profile(identity)
 
     def discover(self) -> Sequence[Stream]:
         return [_USER]
@@ -95,21 +99,38 @@ class HeapUsers:
         version = max(time.time_ns() // 1_000_000, _version(cursor) + 1)
         yield Version(_USER.name, version)
         missing = 0
-        for first in range(0, len(self._identities), _BATCH):
-            profiles = [self._profile(one) for one in self._identities[first : first + _BATCH]]
+        identities = self._identities()
+        for first in range(0, len(identities), _BATCH):
+            profiles = [self._profile(one) for one in identities[first : first + _BATCH]]
             found = [one for one in profiles if one is not None]
             missing += len(profiles) - len(found)
             if found:
                 yield Batch(_USER.name, self._rows(found))
-        if missing == len(self._identities):
+        if missing and missing == len(identities):
             raise SettingsError(
                 f"{self._base_url} answers 404 to GET {_PATH} for every identity",
                 hint="correct base_url, or the identities: they are case-sensitive",
             )
         if missing:
-            _log.warning("%s of %s identities are not known to Heap", missing, len(self._identities))
+            _log.warning("%s of %s identities are not known to Heap", missing, len(identities))
         yield Publish(_USER.name, version)
         yield Checkpoint({"version": version})
+
+    def _identities(self) -> Sequence[str]:
+        """Return whose profiles are to be read, each once. Raises SettingsError for a query of several columns."""
+        if self._database is None:
+            return list(dict.fromkeys(self._listed))
+        sql = f"select * from ({self._query.strip().rstrip(';')}\n) as identities"
+        columns = self._database.columns(sql)
+        if len(columns) != 1:
+            raise SettingsError(
+                f"source.properties.identities_query has {len(columns)} columns", hint="select the identities alone"
+            )
+        found = [value for batch in self._database.rows(sql) for value in batch.column(0).to_pylist()]
+        given = [str(value) for value in found if value is not None and value != ""]
+        if len(given) < len(found):
+            _log.warning("%s of %s rows have no identity to look up", len(found) - len(given), len(found))
+        return list(dict.fromkeys(given))
 
     def _profile(self, identity: str) -> Mapping[str, Any] | None:
         """Return a user's profile, or None where there is no such user."""

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 from msgspec import Meta
 
 from lockstitch.core.errors import SettingsError
+from lockstitch.toolkit import databases
 from lockstitch.toolkit.home import home_of
 
 if TYPE_CHECKING:
@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 TYPES = ("heap_api",)
 TITLE = "Heap (look-up of users)"
 EXTRA: str | None = None
-CREDENTIALS = frozenset({"access_token", "client_secret"})
-HOSTS: dict[str, str | None] = {"base_url": None, "token_url": None}
+CREDENTIALS = databases.CREDENTIALS | {"access_token", "client_secret"}
+PATHS = databases.PATHS
+HOSTS = {**databases.HOSTS, "base_url": None, "token_url": None}
 
 BASE_URL = "https://api.heap.io"
 
 
-class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """The settings of a look-up: whose profiles, and either a token or a client that gets tokens."""
+class Properties(databases.DatabaseProperties, kw_only=True, frozen=True):
+    """The settings of a look-up: whose profiles, and either a token or a client that gets tokens.
+
+    Whose is said by a list, or by a query of a database, to which the other settings lead.
+    """
 
     #: Whose profiles are read.
-    identities: Annotated[list[str], Meta(min_length=1)]
+    identities: Annotated[list[str], Meta(min_length=1)] | None = None
+    #: In place of them, a query of one column.
+    identities_query: str | None = None
     #: Where the API is; Heap does not confirm that it exists.
     base_url: str = BASE_URL
     #: A token.
@@ -44,7 +50,8 @@ def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
     _refuse_wrong(properties)
     from lockstitch.sources.heap_api.source import HeapUsers
 
-    return HeapUsers(properties, home_of(spool))
+    database = databases.open_database(properties) if properties.identities_query else None
+    return HeapUsers(properties, database, home_of(spool))
 
 
 def _refuse_wrong(properties: Properties) -> None:
@@ -56,5 +63,11 @@ def _refuse_wrong(properties: Properties) -> None:
         raise SettingsError(
             "source.properties has neither access_token nor client_id and client_secret", hint="set one or the other"
         )
-    if not all(properties.identities):
+    if bool(properties.identities) == bool(properties.identities_query):
+        named = "both" if properties.identities else "neither"
+        raise SettingsError(
+            f"source.properties names {named} of identities and identities_query",
+            hint="list whose profiles to read, or give a query of one column and the database that it asks",
+        )
+    if not all(properties.identities or ()):
         raise SettingsError("source.properties.identities has an empty one", hint="name each as Heap knows it")

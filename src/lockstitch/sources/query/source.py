@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from lockstitch.core.errors import SettingsError, SourceDataError
 from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Message, Part, Publish, Selected, Stream, Version
-from lockstitch.sources.query.databases import AnswerColumn, Database
 from lockstitch.sources.query.spec import StreamQuery
+from lockstitch.toolkit.databases import AnswerColumn, Database
 
 #: The column with the cursor's value as the database writes it, so that it can be handed back without a change.
 _CURSOR = "_lockstitch_cursor"

@@ -1,4 +1,4 @@
-"""What is asked of a database: the columns of a query's answer, and its rows. Only ever read."""
+"""A DuckDB file or a PostgreSQL database that is only read: its settings, and what is asked of it. Loads no driver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
+
+import msgspec
+from msgspec import Meta
 
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError, SourceDataError, TransientError
 from lockstitch.core.model import Field
@@ -17,7 +20,12 @@ if TYPE_CHECKING:
     import psycopg
     import pyarrow as pa
 
-    from lockstitch.sources.query.spec import Properties
+Port = Annotated[int, Meta(ge=1, le=65535, description="the server's TCP port")]
+
+#: What a source whose settings lead to a database has in its spec.
+CREDENTIALS = frozenset({"password"})
+PATHS = {"path": ""}
+HOSTS: Mapping[str, str | None] = {"host": "hostaddr"}
 
 _ROWS = 65_536
 #: Fewer at a time where they pass through Python.
@@ -31,6 +39,22 @@ _WORDS: Mapping[str, tuple[str, str | None]] = {
     **dict.fromkeys(("boolean", "bool"), ("boolean", None)),
     **dict.fromkeys(("date", "timestamp", "timestamp with time zone", "timestamptz"), ("string", "date-time")),
 }
+
+
+class DatabaseProperties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The settings that lead to a database: either a DuckDB file, or a PostgreSQL database."""
+
+    #: A DuckDB file.
+    path: str | None = None
+    #: A PostgreSQL server. `hostaddr`, of libpq, are the addresses of `host`.
+    host: str | None = None
+    hostaddr: str | None = None
+    port: Port = 5432
+    username: str | None = None
+    password: str = ""
+    database: str | None = None
+    #: True demands an encrypted connection, false does without; left out, encrypts where the server can.
+    ssl: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +79,21 @@ class Database(Protocol):
     def rows(self, sql: str) -> Iterator[pa.RecordBatch]:
         """Yield a statement's answer; it must be read to its end at once, as others may wait for the database."""
         ...
+
+
+def open_database(properties: DatabaseProperties) -> Database:
+    """Return the database; nothing is opened yet. Raises SettingsError."""
+    if (properties.path is None) == (properties.host is None):
+        raise SettingsError(
+            f"source.properties names {'neither' if properties.path is None else 'both'} of path and host",
+            hint="give the path of a DuckDB file, or the host of a PostgreSQL server",
+        )
+    if properties.path is not None:
+        return DuckDBFile(Path(properties.path).expanduser())
+    missing = [name for name in ("username", "database") if not getattr(properties, name)]
+    if missing:
+        raise SettingsError(f"source.properties lacks {', '.join(missing)}", hint="PostgreSQL cannot do without")
+    return PostgresDatabase(properties)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +147,7 @@ class DuckDBFile:
 class PostgresDatabase:
     """A PostgreSQL database, read within read-only transactions."""
 
-    def __init__(self, properties: Properties) -> None:
+    def __init__(self, properties: DatabaseProperties) -> None:
         self._properties = properties
         self._place = f"{properties.host}:{properties.port}/{properties.database}"
 
