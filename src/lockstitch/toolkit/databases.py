@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,7 @@ class Database(Protocol):
         """Return the columns of a statement's answer, without its rows."""
         ...
 
-    def rows(self, sql: str) -> Iterator[pa.RecordBatch]:
+    def rows(self, sql: str) -> Generator[pa.RecordBatch]:
         """Yield a statement's answer; it must be read to its end at once, as others may wait for the database."""
         ...
 
@@ -107,7 +107,7 @@ class DuckDBFile:
             answer = db.sql(sql)  # which runs nothing before rows are taken
             return [AnswerColumn(name, str(kind)) for name, kind in zip(answer.columns, answer.types, strict=True)]
 
-    def rows(self, sql: str) -> Iterator[pa.RecordBatch]:
+    def rows(self, sql: str) -> Generator[pa.RecordBatch]:
         with self._opened() as db:
             answer = cast("duckdb.DuckDBPyRelation | None", db.sql(sql))  # whatever its stub says
             if answer is None:
@@ -159,7 +159,7 @@ class PostgresDatabase:
             described = [(one.name, types.get(one.type_code)) for one in cursor.description or ()]
             return [AnswerColumn(name, kind.regtype if kind is not None else "text") for name, kind in described]
 
-    def rows(self, sql: str) -> Iterator[pa.RecordBatch]:
+    def rows(self, sql: str) -> Generator[pa.RecordBatch]:
         from psycopg.rows import dict_row
 
         from lockstitch.toolkit.values import UnknownValue, batch_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -231,6 +232,19 @@ def test_a_server_that_refuses_is_told_without_the_password(postgres_shop: Shop)
             open_source(Properties(streams=dict(STREAMS), **properties), spool=postgres_shop.spool).check()
         assert "a-password-of-mine" not in str(refused.value)
         assert refused.value.hint
+
+
+def test_a_full_disk_is_told_and_may_pass(shop: Shop) -> None:
+    shop.run("insert into orders select n, 'x', n, true, '2026-01-01' from generate_series(10, 20000) as t(n)")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(TransientError, match="the answer cannot be kept on disk") as full:
+            shop.read("paid")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "LOCKSTITCH_HOME" in (full.value.hint or "")
+    assert list(shop.spool.iterdir()) == []
 
 
 def test_nothing_is_left_in_the_spool(shop: Shop) -> None:

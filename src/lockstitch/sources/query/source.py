@@ -7,13 +7,14 @@ import struct
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, BinaryIO, ClassVar, Literal, cast
 
 import pyarrow as pa
 
-from lockstitch.core.errors import SettingsError, SourceDataError
+from lockstitch.core.errors import SettingsError, SourceDataError, TransientError
 from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Message, Part, Publish, Selected, Stream, Version
 from lockstitch.sources.query.spec import StreamQuery
 from lockstitch.toolkit.databases import AnswerColumn, Database
@@ -127,21 +128,32 @@ class QuerySource:
         names = cast("list[str]", rows.schema.names)
         return rows if wanted is None else rows.select([one for one in names if wanted.wants(one)])
 
-    def _copied(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _copied(self, batches: Generator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield an answer once it was read as a whole, into a file without a name."""
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self._spool) as file:
-            for batch in batches:
-                sink = pa.BufferOutputStream()
-                with pa.ipc.new_stream(sink, batch.schema) as writer:
-                    writer.write_batch(batch)
-                written = sink.getvalue()
-                file.write(_LENGTH.pack(written.size))
-                file.write(written)
+            with closing(batches):
+                for batch in batches:
+                    self._keep(batch, file)
             file.seek(0)
             while head := file.read(_LENGTH.size):
                 with pa.ipc.open_stream(file.read(_LENGTH.unpack(head)[0])) as reader:
                     yield from reader
+
+    def _keep(self, batch: pa.RecordBatch, file: BinaryIO) -> None:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        written = sink.getvalue()
+        try:
+            file.write(_LENGTH.pack(written.size))
+            file.write(written)
+            file.flush()
+        except OSError as error:
+            raise TransientError(
+                f"the answer cannot be kept on disk: {error.strerror} ({self._spool})",
+                hint="free some space below the home folder, or set LOCKSTITCH_HOME to a folder on a larger disk",
+            ) from error
 
 
 def _newer_than(stream: StreamQuery, after: str | None, columns: Sequence[AnswerColumn], text_column: str) -> str:
