@@ -77,6 +77,13 @@ def test_a_status_that_stays_is_not_repeated(vendor: Vendor, sleeps: Sleeps, sta
     assert sleeps == []
 
 
+def test_an_address_that_leads_elsewhere_is_the_users_to_mend(vendor: Vendor, sleeps: Sleeps) -> None:
+    vendor.ready = [Reply(308, headers={"Location": "https://elsewhere.example/rows/"})]
+    with pytest.raises(SettingsError, match=r"GET /rows/ leads elsewhere \(308\)") as raised:
+        rows(api_of(vendor, sleeps))
+    assert raised.value.hint == "correct the address of the API"
+
+
 FAULTS = {
     "reset": NoAnswer(times=2),
     "closed": NoAnswer(end="close", times=2),

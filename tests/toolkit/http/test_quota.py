@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+
+import pytest
 
 from lockstitch.toolkit.http.quota import Quota, Rate
 from toolkit.http.server import Sleeps
@@ -72,6 +75,17 @@ def test_places_are_given_in_a_row(tmp_path: Path) -> None:
     for wait, expected in zip(waits[3:], (0.1, 0.2, 0.3), strict=True):
         assert expected - 0.05 < wait <= expected
     assert sleeps == waits[3:]
+
+
+def test_a_long_wait_is_told_without_the_key(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    quota = Quota(tmp_path, "close", KEY, Rate(1, 1.0), sleep=Sleeps())
+    quota.take()
+    quota.take()
+    assert caplog.messages == []
+    quota.block(60)
+    quota.take()
+    assert caplog.messages == ["waiting 60 s for a turn within the rate limit of close"]
 
 
 def test_a_block_holds_for_all_who_have_the_key_and_for_nobody_else(tmp_path: Path) -> None:

@@ -33,6 +33,10 @@ Params = Mapping[str, str | int]
 
 #: What statuses mean anywhere; a source's own table comes first. For the words see `Answer.meant`; `{base_url}`, too.
 MEANINGS: Mapping[int, Meaning] = {
+    **dict.fromkeys(
+        (301, 302, 303, 307, 308),
+        Meaning(SettingsError, "{place} leads elsewhere ({status}): {detail}", "correct the address of the API"),
+    ),
     400: Meaning(SourceDataError, "{place} answers 400: {detail}", "the request is not what the API expects"),
     401: Meaning(AccessError, "{place} refuses the credentials (401): {detail}", "make new ones and set them"),
     403: Meaning(AccessError, "{place} may not be read (403): {detail}", "give the credentials the rights to read it"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import struct
 import time
@@ -15,12 +16,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+_log = logging.getLogger(__name__)
+
 _FOLDER = "quotas"
 #: Three moments of the machine's monotonic clock, which all its processes share: the next free place, the moment before
 #: which the vendor wants no request, and when that was written.
 _STATE = struct.Struct("<ddd")
 #: However long a vendor asks to wait, nobody waits longer than this before he asks again, in seconds.
 _LONGEST = 3600.0
+#: Seconds from which on a wait is told.
+_LONG = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Quota:
     def __init__(
         self, home: Path, vendor: str, account: str, rate: Rate, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
+        self._vendor = vendor
         self._rate = rate
         self._sleep = sleep
         name = hashlib.blake2b(f"{vendor}\0{account}".encode(), digest_size=16, person=b"lockstitch quota").hexdigest()
@@ -59,6 +65,8 @@ class Quota:
         waited = 0.0
         wait, blocked_until = self._reserve(requests)
         while wait > 0:
+            if wait >= _LONG:
+                _log.info("waiting %.0f s for a turn within the rate limit of %s", wait, self._vendor)
             self._sleep(wait)
             waited += wait
             wait, blocked_until = self._reserve(requests, blocked_until)
