@@ -82,6 +82,7 @@ class Sender:
     key: tuple[str, ...] = ("id",)
     streams: tuple[str, ...] = ("orders",)
     app_id: str = "1234567890"
+    budget: float = 0.5
     events: list[Event] = field(default_factory=list[Event])
 
     @property
@@ -91,7 +92,7 @@ class Sender:
     def open(self) -> Heap:
         pace = Pace(minute=self.server.minute)
         api = HeapApi(self.server.url, self.app_id, pace=pace)
-        api.http.patience = Patience(tries=4, first=0.01, most=0.05, budget=0.5, unsaid=0.02)
+        api.http.patience = Patience(tries=4, first=0.01, most=0.05, budget=self.budget, unsaid=0.02)
         return Heap(api, read_sends(self.send), self.state)
 
     def run(self, script: Sequence[Message], rows: int = 1_000_000) -> RunResult:

@@ -25,7 +25,6 @@ from tests.destinations.heap.sending import (
 from lockstitch.core.errors import AccessError, LockstitchError, SettingsError
 from lockstitch.core.loads import LedgerRow
 from lockstitch.core.model import Batch, Checkpoint, Field, Stream
-from lockstitch.destinations.heap import api
 from lockstitch.destinations.heap.api import HeapApi
 from lockstitch.destinations.heap.objects import Object
 from lockstitch.destinations.heap.sends import read_sends
@@ -188,6 +187,7 @@ def test_no_identity_exceeds_its_limit_and_the_others_do_not_wait_for_it(sender:
 
 def test_a_limit_that_another_program_uses_up_is_waited_for(sender: Sender) -> None:
     """One identity has had its events of this minute by somebody else: the request that has one of them is refused."""
+    sender.server.minute, sender.budget = 5.0, 60.0
     rows = [order(n, email=f"user-{n % 50}@example.com") for n in range(300)]
     other = Sender(sender.server, sender.folder / "another program")
     other.carried(pages([order(n, email="user-7@example.com", sku="other") for n in range(1_000, 2_000)], 1_000))
@@ -201,11 +201,11 @@ def test_a_limit_that_another_program_uses_up_is_waited_for(sender: Sender) -> N
 def test_bulks_of_several_runs_count_by_their_events_and_other_calls_not(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "RATE", Rate(1_000, 1.0, burst=500))
+    quota = Quota(tmp_path, "heap", "app", Rate(1_000, 1.0, burst=500))
     waits: list[float] = []
     monkeypatch.setattr(Quota, "take", lambda self, requests: waits.append(taken(self, requests)))
     for first in (0, 1_000):
-        one = HeapApi(sender.server.url, sender.app_id, home=tmp_path)
+        one = HeapApi(sender.server.url, sender.app_id, quota=quota)
         events = [_tracked(n) for n in range(first, first + 500)]
         list(one.send(events))
         list(one.send([Object("identify", str(first), "who", {"identity": "who", "user_id": str(first)})]))

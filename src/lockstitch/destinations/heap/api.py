@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -81,7 +80,7 @@ class HeapApi:
         app_id: str | None,
         *,
         authorize: Callable[[bool], Mapping[str, str]] | None = None,
-        home: Path | None = None,
+        quota: Quota | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._doors = BY_APP_ID if authorize is None else BY_TOKEN
@@ -92,7 +91,7 @@ class HeapApi:
             base_url.rstrip("/"),
             authorize=authorize or (lambda _: {}),
             can_renew=authorize is not None,
-            quota=None if home is None else Quota(home, "heap", f"{base_url} {app_id}", RATE),
+            quota=quota,
             meanings=_MEANINGS,
             patience=PATIENCE,
         )

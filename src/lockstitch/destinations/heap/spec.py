@@ -57,14 +57,17 @@ def open_destination(properties: Properties) -> Destination:
 
     sends = read_sends(properties.send)
     _refuse_wrong(properties)
-    from lockstitch.destinations.heap.api import HeapApi
+    from lockstitch.destinations.heap.api import RATE, HeapApi
     from lockstitch.destinations.heap.destination import Heap
     from lockstitch.destinations.heap.state import State
+    from lockstitch.toolkit.http.quota import Quota
 
     home = home_folder()
     by_app_id = properties.auth == "app_id"
     base_url = properties.base_url or (BASE_URLS[properties.region] if by_app_id else TOKEN_BASE_URL)
-    api = HeapApi(base_url, properties.app_id, authorize=_authorize(properties, base_url, home), home=home)
+    account = properties.app_id if by_app_id else properties.client_id or properties.access_token
+    quota = Quota(home, "heap", f"{base_url} {account}", RATE)
+    api = HeapApi(base_url, properties.app_id, authorize=_authorize(properties, base_url, home), quota=quota)
     return Heap(api, sends, State(_state(properties, base_url, home)))
 
 
