@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,27 @@ def test_the_start_is_midnight_of_a_day_in_utc(account: Account, text: str) -> N
     account.activity(1, datetime(2026, 5, 30, 23, 59, 59, tzinfo=UTC))
     account.activity(2, datetime(2026, 5, 31, tzinfo=UTC))
     assert account.read(start_date=text, activities_window_seconds=0).ids("activities") == ["acti_00002"]
+
+
+def test_a_start_that_is_to_come_is_told_and_can_be_corrected(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.lead(1, ago(days=1))
+    account.activity(1, ago(days=1))
+    account.event(1, ago(days=1))
+    early = account.read(start_date="2027-01-01")
+    assert early.streams() == set()
+    assert "leads: nothing comes before start_date, 2027-01-01T00:00:00+00:00, which is to come" in caplog.messages
+    later = account.read(early.cursor, start_date="2026-06-01")
+    assert later.streams() == {"leads", "activities", "event_log"}
+
+
+def test_a_start_that_was_to_come_comes(account: Account) -> None:
+    early = account.read(start_date="2026-06-20")
+    account.data.clock.advance(timedelta(days=6))
+    account.lead(1, ago(days=-4))
+    account.lead(2, ago(days=-5.5))
+    assert account.read(early.cursor, start_date="2026-06-20").ids("leads") == ["lead_00002"]
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,19 @@ def test_the_order_says_all_that_matters(small: Account) -> None:
     assert "PageAgent" not in order["fields"]
 
 
+@pytest.mark.parametrize("events_api", ["data_export", "segment_export"])
+@pytest.mark.parametrize("start", ["2027-01-01", "9999-12-31"])
+def test_a_start_that_is_to_come_is_told_and_can_be_corrected(
+    small: Account, caplog: pytest.LogCaptureFixture, events_api: str, start: str
+) -> None:
+    early = small.read("events", **sliced(events_api=events_api, start_date=start))
+    assert early == [Checkpoint(None)]
+    assert caplog.messages == [f"events: nothing comes before start_date, {start}T00:00:00.000000Z, which is to come"]
+    assert counted(rows(small.read("events", **sliced(events_api=events_api)))) == counted(
+        truth(small.server, "events")
+    )
+
+
 def test_slices_end_at_multiples_of_their_size() -> None:
     start, hour = datetime(2026, 6, 9, 11, 40, tzinfo=UTC), timedelta(hours=1)
     found = list(slices(start, datetime(2026, 6, 9, 14, tzinfo=UTC), hour))

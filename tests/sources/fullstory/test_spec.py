@@ -62,6 +62,7 @@ BAD: dict[str, dict[str, Json]] = {
     "a key with its scheme": {**FORM, "api_key": "Basic na1.SECRETKEY"},
     "an empty key": {**FORM, "api_key": ""},
     "a start that is none": {**FORM, "start_date": "yesterday"},
+    "a start before there was anything": {**FORM, "start_date": "0001-01-01"},
     "an API that is none": {**FORM, "events_api": "export"},
     "an odd slice": {**FORM, "slice_minutes": 77},
     "no delay": {**FORM, "delay_hours": 0},
@@ -149,6 +150,7 @@ def test_each_stream_is_a_lane_of_its_own(small: Account) -> None:
             {"block_rules": {"lastUpdated": "2026-01-01T00:00:00.000000Z"}},
         ),
         ({"bookmarks": {"users": {}, "somebody": {"lastUpdated": "2026-01-01"}}}, {}),
+        ({"bookmarks": ["events"]}, {}),
         ({}, {}),
     ],
 )

@@ -69,9 +69,14 @@ class CloseSource:
         rows: Rows | None = None
         yield Checkpoint(cursor)
         for name in lane.streams:
-            begun = at.streams.get(name) or Position(self._start)
-            if name in at.streams and name == EVENTS:
+            begun = at.streams.get(name)
+            if begun is None and self._start > limit:
+                # No position is kept: from there a start date that is corrected would never be looked at.
+                _log.warning("%s: nothing comes before start_date, %s, which is to come", name, self._start.isoformat())
+                continue
+            if begun is not None and name == EVENTS:
                 _warn_of_lost_events(begun.at, limit)
+            begun = begun or Position(self._start)
             for records, position in _gathered(self._found(name, begun, limit)):
                 if records:
                     rows = rows or self._rows(at.began)

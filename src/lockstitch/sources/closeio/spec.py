@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import msgspec
 
 from lockstitch.core.errors import SettingsError
 from lockstitch.toolkit.home import home_of
-from lockstitch.toolkit.moments import moment_or_none
+from lockstitch.toolkit.moments import read_start_date
 
 if TYPE_CHECKING:
     from lockstitch.core.protocols import Source
@@ -23,8 +22,6 @@ CREDENTIALS = frozenset({"api_key"})
 HOSTS = {"base_url": None}
 
 BASE_URL = "https://api.close.com/api/v1"
-#: No account is older: Close began in 2013, and may have taken over what is older still.
-_FIRST_YEAR = 2000
 
 
 class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -57,21 +54,11 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
 
 def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
     """Return the source; nothing is asked yet. Raises SettingsError. What connections share lies beside `spool`."""
-    start = _start(properties.start_date)
+    start = read_start_date(properties.start_date).replace(hour=0, minute=0, second=0, microsecond=0)
     _refuse_wrong(properties)
     from lockstitch.sources.closeio.source import CloseSource
 
     return CloseSource(properties, start, home_of(spool))
-
-
-def _start(text: str) -> datetime:
-    moment = moment_or_none(text)
-    if moment is None or moment.year < _FIRST_YEAR:
-        raise SettingsError(
-            f"source.properties.start_date is {text!r}",
-            hint=f"write a day from {_FIRST_YEAR} on, such as 2026-01-01T00:00:00Z",
-        )
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _refuse_wrong(properties: Properties) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -86,7 +86,8 @@ def at_seconds(seconds: int) -> str:
 
 def taps_cursors(state: Mapping[str, Any], only: frozenset[str]) -> Mapping[str, Json]:
     """Take over a state of tap-fullstory: 1.0's, which is flat, and 2.0's with its bookmarks; `only` names streams."""
-    bookmarks: Mapping[str, Any] = state.get("bookmarks") or {}
+    known = state.get("bookmarks")
+    bookmarks = cast("Mapping[str, Any]", known) if isinstance(known, Mapping) else {}
     found: dict[str, Json] = {}
     for name in only:
         mark = bookmarks.get(name, state.get(name))

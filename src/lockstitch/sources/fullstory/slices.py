@@ -74,7 +74,7 @@ class SliceReader:
 
 def slices(start: datetime, settled: datetime, size: timedelta) -> Iterator[tuple[datetime, datetime]]:
     """Yield all slices from `start` that end by `settled`; they end at multiples of their size from midnight."""
-    while (end := start + size - (start - _DAY) % size) <= settled:
+    while start < settled and (end := start + size - (start - _DAY) % size) <= settled:
         yield start, end
         start = end
 

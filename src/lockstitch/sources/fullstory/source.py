@@ -85,6 +85,10 @@ class FullStorySource:
 
     def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:
         name = lane.name
+        if cursor is None and name not in TABLES and self._properties.start > self._now():
+            _log.warning(
+                "%s: nothing comes before start_date, %s, which is to come", name, stamp(self._properties.start)
+            )
         if name == EVENTS:
             yield from self._events(cursor)
         elif name in TABLES:

@@ -10,7 +10,7 @@ import msgspec
 
 from lockstitch.core.errors import SettingsError
 from lockstitch.toolkit.home import home_of
-from lockstitch.toolkit.moments import read_moment
+from lockstitch.toolkit.moments import read_start_date
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,8 +61,8 @@ class Properties(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
 
     @property
     def start(self) -> datetime:
-        """The start date as a moment, UTC where it names no zone."""
-        return read_moment(self.start_date)
+        """The start date as a moment, UTC where it names no zone. Raises SettingsError."""
+        return read_start_date(self.start_date)
 
     @property
     def only_events(self) -> bool:
@@ -90,13 +90,7 @@ def _refuse_wrong(properties: Properties) -> None:
             f"source.properties.slice_minutes is {properties.slice_minutes}",
             hint=f"slice_minutes takes one of {', '.join(map(str, SLICES))}",
         )
-    try:
-        _ = properties.start
-    except ValueError:
-        raise SettingsError(
-            f"source.properties.start_date is {properties.start_date!r}",
-            hint="start_date takes a moment such as 2026-01-01T00:00:00Z",
-        ) from None
+    _ = properties.start
 
 
 #: What text may be in a property, and in words.
