@@ -104,6 +104,18 @@ def test_a_gap_of_more_than_thirty_days_is_told(account: Account, caplog: pytest
     assert "event_log: read up to 2026-07-05T12:00:45+00:00 so far" in caplog.text
 
 
+def test_a_log_that_is_selected_after_more_than_thirty_days_tells_of_the_gap(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = account.read(only=("leads",))
+    account.data.clock.advance(timedelta(days=29))
+    account.read(first.cursor, only=("leads", "event_log"))
+    assert "are lost" not in caplog.text
+    account.data.clock.advance(timedelta(days=2))
+    account.read(first.cursor, only=("leads", "event_log"))
+    assert "event_log: read up to 2026-06-15T12:00:45+00:00 so far" in caplog.text
+
+
 # --- the plan ---------------------------------------------------------------------------------------------------------
 
 
@@ -203,4 +215,16 @@ def test_the_log_is_read_from_its_bookmark_in_a_state(account: Account) -> None:
     state = {"bookmarks": {"event_log": {"date_updated": ago(days=2).isoformat()}}}
     read = account.read(account.source().cursors(state)["closeio"])
     assert read.ids("event_log") == ["ev_00002"]
-    assert read.deleted("leads") == []
+    # The tap has filled the table, and marks no deletion.
+    assert read.deleted("leads") == ["lead_00001"]
+
+
+def test_without_a_bookmark_of_the_log_all_deletions_that_it_tells_of_count(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.event(1, ago(days=40), action="deleted", object_id="lead_00001")
+    account.event(2, ago(days=29), action="deleted", object_id="lead_00002")
+    state = {"bookmarks": {"leads": {"date_updated": ago(days=2).isoformat()}}}
+    read = account.read(account.source().cursors(state)["closeio"])
+    assert read.deleted("leads") == ["lead_00002"]
+    assert "event_log: read up to 2026-05-01T00:00:00+00:00 so far" in caplog.text

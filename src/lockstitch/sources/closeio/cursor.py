@@ -22,7 +22,7 @@ class Position(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Cursor(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """By stream; `began` is when the connection was first read: what was deleted before never was in its tables."""
+    """By stream; `began` is since when the tables are filled: what was deleted before never was in them."""
 
     began: datetime
     streams: dict[str, Position] = {}
@@ -44,8 +44,11 @@ def read_cursor(cursor: Json, began: datetime) -> Cursor:
         ) from None
 
 
-def of_state(state: Mapping[str, Any], began: datetime) -> Cursor:
-    """Take over a state of tap-closeio; offsets are left out, as they hold for one query only. Raises SettingsError."""
+def of_state(state: Mapping[str, Any], start: datetime) -> Cursor:
+    """Take over a state of tap-closeio, which has filled the tables from `start` on, and marked no deletion in them.
+
+    Offsets are left out, as they hold for one query only. Raises SettingsError.
+    """
     bookmarks = state.get("bookmarks")
     streams: dict[str, Position] = {}
     for name in STREAMS:
@@ -54,7 +57,7 @@ def of_state(state: Mapping[str, Any], began: datetime) -> Cursor:
         text = next((value for value in values if value), None)
         if text is not None:
             streams[name] = Position(_bookmarked(name, text))
-    return Cursor(began, streams)
+    return Cursor(min([start, *(position.at for position in streams.values())]), streams)
 
 
 def _bookmarked(name: str, text: object) -> datetime:

@@ -74,8 +74,8 @@ class CloseSource:
                 # No position is kept: from there a start date that is corrected would never be looked at.
                 _log.warning("%s: nothing comes before start_date, %s, which is to come", name, self._start.isoformat())
                 continue
-            if begun is not None and name == EVENTS:
-                _warn_of_lost_events(begun.at, limit)
+            if name == EVENTS:
+                _warn_of_lost_events(begun.at if begun is not None else at.began, limit)
             begun = begun or Position(self._start)
             for records, position in _gathered(self._found(name, begun, limit)):
                 if records:
@@ -89,7 +89,7 @@ class CloseSource:
 
     def cursors(self, state: Mapping[str, Any]) -> Mapping[str, Json]:
         """Take over tap-closeio's state."""
-        cursor = of_state(state, self._api.now())
+        cursor = of_state(state, self._start)
         return {LANE: cursor.to_json()} if cursor.streams else {}
 
     def versions(self, lane: Lane, cursor: Json) -> Mapping[str, int]:
