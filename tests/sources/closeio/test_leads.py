@@ -105,6 +105,12 @@ def test_where_the_query_is_ignored_the_search_gives_the_same_rows(account: Acco
     assert [row["name"] for row in account.read(searched.cursor, only=ONLY).rows("leads")] == ["new"]
 
 
+def test_where_the_query_is_refused_leads_are_searched_for(account: Account) -> None:
+    account.refused = {"query"}
+    ids = leads(account, 250, apart=timedelta(minutes=5))
+    assert account.read(only=ONLY).ids("leads") == ids
+
+
 def test_a_search_ends_although_leads_are_newer_than_the_job(account: Account) -> None:
     account.query_works = False
     leads(account, 300, apart=timedelta(minutes=5))

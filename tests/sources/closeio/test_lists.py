@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def test_only_what_is_new_of_the_tasks_comes(account: Account, knows_updates: bo
     assert second.ids("tasks") == ["task_00001"]
     assert account.asked("/task/")[-1]["date_updated__gte"] == ago(days=1).isoformat()[:19]
     assert account.ignored == (set() if knows_updates else {"date_updated__gte"})
+
+
+def test_where_close_refuses_to_be_asked_by_update_all_tasks_are_read(account: Account) -> None:
+    account.refused = {"date_updated__gte"}
+    for number in range(5):
+        account.task(number, ago(days=5 - number))
+    first = account.read(only=("tasks",))
+    assert len(first.ids("tasks")) == 5
+    account.data.clock.advance(timedelta(hours=1))
+    account.data.update("tasks", "task_00001", {"text": "new"})
+    assert account.read(first.cursor, only=("tasks",)).ids("tasks") == ["task_00001"]
 
 
 def test_tasks_of_all_types_come_where_it_is_wanted(account: Account) -> None:
@@ -168,6 +180,20 @@ def test_a_429_in_any_form_is_waited_for(account: Account, form: str) -> None:
     account.faults.add(Burst429(times=2, retry_after=0.15, form=form, on="/lead/"))
     assert account.read().ids("leads") == ["lead_00001"]
     assert account.faults.met == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        (Failure(status=400), r"400 Response: this is a test of faults \(GET /user/\)"),
+        (Failure(status=400, body="empty"), r"400 Response\. Unable to determine cause\. \(GET /user/\)"),
+    ],
+)
+def test_a_400_is_told_in_closes_words(account: Account, fault: Failure, text: str) -> None:
+    account.faults.add(replace(fault, on="/user/", times=None))
+    with pytest.raises(SourceDataError, match=text) as raised:
+        account.read()
+    assert raised.value.hint
 
 
 def test_an_answer_without_data_is_no_end_of_a_list(account: Account) -> None:

@@ -19,13 +19,21 @@ from lockstitch.toolkit.meanings import Meaning
 RATE = Rate(15, 1.0, burst=5)
 PATIENCE = Patience()
 
+
+class NotTaken(SourceDataError):
+    """Close does not take a request: 400."""
+
+
+_HINT = "this is no request that Close takes today"
+_NOT_TAKEN = Meaning(NotTaken, "400 Response: {detail} ({place})", _HINT)
+_NOT_TAKEN_WITHOUT_A_WORD = Meaning(NotTaken, "400 Response. Unable to determine cause. ({place})", _HINT)
+
 _PLAN = Meaning(
     AccessError,
     "{place} is not open to this key ({status}): {detail}",
     "Close's plan, or the role of the key's user, does not include it: have that changed, or deselect the stream",
 )
 MEANINGS: Mapping[int, Meaning] = {
-    400: Meaning(SourceDataError, "400 Response: {detail} ({place})", "this is no request that Close takes today"),
     401: Meaning(
         AccessError,
         "Close refuses the API key: {detail}",
@@ -68,13 +76,17 @@ class CloseApi:
         )
 
     def page(self, path: str, params: Params | None = None, body: Mapping[str, Any] | None = None) -> Page:
-        """Return one page; `body` makes it a search. Raises MaxSkip where the list goes on beyond what can be read."""
+        """Return one page; `body` makes it a search.
+
+        Raises MaxSkip where the list goes on beyond what can be read, and NotTaken.
+        """
         answer, page = self._asked("GET" if body is None else "POST", path, params, body)
         if page is not None:
             return page
         if b"max_skip = " in answer.body:
             raise MaxSkip(answer.detail())
-        raise answer.meant(MEANINGS[400])
+        says_why = answer.body.strip() not in (b"", b"{}")
+        raise answer.meant(_NOT_TAKEN if says_why else _NOT_TAKEN_WITHOUT_A_WORD)
 
     def newest_events(self) -> Page | None:
         """Return the newest page of the event log, or None where the organisation's plan has none (400)."""

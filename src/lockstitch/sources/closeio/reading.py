@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lockstitch.core.errors import SourceDataError
-from lockstitch.sources.closeio.api import CloseApi, MaxSkip, Page, Stamp, Stamped, stamp_of, walk
+from lockstitch.sources.closeio.api import CloseApi, MaxSkip, NotTaken, Page, Stamp, Stamped, stamp_of, walk
 from lockstitch.sources.closeio.cursor import Position
 from lockstitch.sources.closeio.shapes import STREAMS
 from lockstitch.toolkit.moments import moment_or_none
@@ -98,13 +98,15 @@ def read_list(api: CloseApi, path: str, begun: Position, limit: datetime) -> Ite
 def read_tasks(api: CloseApi, begun: Position, limit: datetime, *, all_types: bool) -> Iterator[Found]:
     """Read tasks and keep what is new.
 
-    Close is asked for what was updated since; where it does not know that, it gives everything. Without `all_types` it
-    decides itself which types of tasks it lists (`lead` only, says its documentation).
+    Close is asked for what was updated since; where it does not know that, it gives everything, or is asked for it.
+    Without `all_types` it decides itself which types of tasks it lists (`lead` only, says its documentation).
     """
-    asked: dict[str, str] = {"date_updated__gte": _second(begun.at), "_order_by": "date_created"}
-    if all_types:
-        asked["_type"] = "all"
-    return _kept(begun, limit, _tasks(api, asked))
+    asked: dict[str, str] = {"_order_by": "date_created", **({"_type": "all"} if all_types else {})}
+    try:
+        yield from _kept(begun, limit, _tasks(api, {**asked, "date_updated__gte": _second(begun.at)}))
+    except NotTaken as error:
+        _log.info("tasks cannot be asked for by update (%s): all are read", error)
+        yield from _kept(begun, limit, _tasks(api, asked))
 
 
 def _tasks(api: CloseApi, asked: Mapping[str, str]) -> Iterator[Records]:
@@ -151,14 +153,14 @@ def _too_long(place: str, error: MaxSkip) -> SourceDataError:
 
 
 def read_leads(api: CloseApi, begun: Position, limit: datetime) -> Iterator[Found]:
-    """Read leads in the order of their updates: by a query or, where Close ignores that, by its newer search.
+    """Read leads in the order of their updates: by a query or, where Close does not know that, by its newer search.
 
     The search has no largest offset, so it also serves where more leads share one minute than the query lists.
     """
     positions = Positions(begun, limit)
     try:
         yield from _queried(api, positions)
-    except (_IgnoredError, MaxSkip) as error:
+    except (_IgnoredError, NotTaken, MaxSkip) as error:
         _log.info("leads cannot be read by the query (%s): searching for them instead", error)
         yield from _searched(api, positions)
 
@@ -217,7 +219,7 @@ def _searched(api: CloseApi, positions: Positions) -> Iterator[Found]:
         while True:
             try:
                 page = api.page("/data/search/", body={**body, "cursor": cursor})
-            except SourceDataError:
+            except NotTaken:
                 if not finds:
                     raise
                 break

@@ -69,6 +69,7 @@ class CloseServer(VendorServer):
     tasks_by_update     whether /task/ knows `date_updated__gte` and its like
     sorts_tasks         False: `_order_by` of /task/ is ignored, and tasks come by their last update
     ignored             parameters that came and mean nothing to Close, which says nothing about them
+    refused             parameters that Close answers with 400
     """
 
     limit_forms: Mapping[str, LimitForm] = {
@@ -93,6 +94,7 @@ class CloseServer(VendorServer):
         self.tasks_by_update = False
         self.sorts_tasks = True
         self.ignored: set[str] = set()
+        self.refused: set[str] = set()
         self._windows: dict[str, tuple[float, int]] = {}
         self._searches: dict[str, list[str]] = {}
 
@@ -130,6 +132,9 @@ class CloseServer(VendorServer):
         method, handle = routes[path]
         if method != request.method:
             raise Refused(405, "Method not allowed.")
+        for name, _ in request.query:
+            if name in self.refused:
+                raise Refused(400, f"{name} is not a parameter of this resource.")
         return handle(request)
 
     def _authorized(self, request: Request) -> bool:
