@@ -207,8 +207,9 @@ def test_an_answer_without_data_is_no_end_of_a_list(account: Account) -> None:
 
 
 @pytest.fixture
-def accepted(tmp_path: Path) -> Iterator[Account]:
-    """The fixtures of the specification's section 8."""
+def accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    """The fixtures of the specification's section 8; leads are asked for by 100, as the tap does."""
+    monkeypatch.setattr(reading, "LEADS", 100)
     data = acceptance_account()
     with Account(tmp_path, data) as server:
         server.max_skip["activity"] = 1000
@@ -221,7 +222,16 @@ def test_the_acceptance_account(accepted: Account, warehouse: Warehouse) -> None
     start = acceptance_start().isoformat()
     warehouse.run(accepted, start_date=start)
     assert accepted.faults.met == 2
+    assert accepted.faults.unmet == []
     assert_whole(accepted, warehouse)
+    answered = [(each.request.path.removeprefix("/api/v1"), each.status) for each in accepted.requests]
+    assert answered.count(("/lead/", 200)) == 3
+    assert answered.count(("/event/", 200)) == 1 + 3  # discovery takes one look
+    assert answered.count(("/activity/", 400)) > 0  # max_skip
+    lead = next(lead for lead in accepted.data.leads.values() if lead.get("custom.lcf_x"))
+    found, _ = warehouse.records("leads")
+    values = {field["id"]: field["value"] for field in found[lead["id"]]["custom_fields"]}
+    assert (values["lcf_x"], values["cf_y"]) == ("blue", [{"value": "a"}, {"value": "b"}])
     young = next(
         name for name, one in accepted.data.activities.items() if one["date_created"] > stamp(NOW - timedelta(hours=20))
     )

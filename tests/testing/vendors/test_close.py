@@ -488,6 +488,10 @@ def test_a_seed_always_makes_the_same_account() -> None:
 
 def test_the_acceptance_account_has_its_special_cases() -> None:
     data = acceptance_account()
+    first = next(iter(data.leads.values()))
+    assert (first["custom.lcf_x"], first["custom.cf_y"], "custom" in first) == ("blue", ["a", "b"], True)
+    window = (stamp(acceptance_start()), stamp(acceptance_start() + timedelta(days=15)))
+    assert sum(window[0] <= one["date_created"] < window[1] for one in data.activities.values()) > 1000
     latest = sorted((parse_time(lead["date_updated"]) for lead in data.leads.values()), reverse=True)
     assert len(latest) == 250
     assert [at.replace(second=0) for at in latest[:3]] == [latest[0].replace(second=0)] * 3

@@ -47,14 +47,17 @@ def make_account(
 def acceptance_account() -> CloseData:
     """Return the account of the acceptance fixtures: 250 leads, 40 days of activities, 120 events, at `NOW`.
 
+    Fifteen days have more than 1,000 activities, so that a `max_skip` of 1,000 is met. A lead has a text in
+    `custom.lcf_x`, a list in `custom.cf_y`, and both by name in `custom`.
     Two leads were updated in the minute of the newest one, before its second. One activity is dated in the future; one
     lies exactly where the second window of 15 days begins, for a start date 40 days ago. One event has no data.
     """
-    data = make_account(seed=8, leads=250, days=40, activities=300)
+    data = make_account(seed=8, leads=250, days=40, activities=3000)
     leads = list(data.leads.values())
     newest = NOW.replace(second=30)
     for lead, seconds in zip(leads, (0, 10, 20), strict=False):
         lead["date_updated"] = stamp(newest - timedelta(seconds=seconds))
+    leads[0] |= {"custom.lcf_x": "blue", "custom.cf_y": ["a", "b"], "custom": {"Colour": "blue", "Letters": ["a", "b"]}}
     first, second = list(data.activities.values())[:2]
     first.update(date_created=stamp(NOW + timedelta(days=3)), date_updated=stamp(NOW))
     second.update(date_created=stamp(acceptance_start() - timedelta(days=1) + timedelta(days=15)))
