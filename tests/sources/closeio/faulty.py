@@ -38,14 +38,14 @@ def change(data: CloseData, round_number: int) -> None:
         young = parse_time("2026-06-15T00:00:00Z") if kind == "activities" else parse_time("2000-01-01T00:00:00Z")
         ids = [name for name, one in data.records(kind).items() if parse_time(one["date_created"]) >= young]
         first, second, like = ids[round_number], ids[-1 - round_number], data.records(kind)[ids[0]]
-        data.update(kind, first, {"organization_id": f"orga_{round_number}", "custom.cf_new": [round_number]})
+        data.update(kind, first, {"updated_by": f"user_{round_number}", "custom.cf_new": [round_number]})
         if kind == "leads":
             data.update(kind, first, {"contacts": [], "addresses": [{"city": "Ulm"}, {"city": None}]})
         data.delete(kind, second)
         undated = {name: value for name, value in like.items() if name not in {"date_created", "date_updated"}}
         data.add(kind, {**undated, "id": f"{first[:4]}_added_{round_number}"})
-    for kind in ("users", "custom_fields"):
-        data.update(kind, next(iter(data.records(kind))), {"organization_id": f"orga_{round_number}"})
+    data.update("users", next(iter(data.users)), {"last_name": f"changed {round_number}"})
+    data.update("custom_fields", next(iter(data.custom_fields)), {"updated_by": f"user_{round_number}"})
 
 
 def at(place: str, fault: Fault, *, after: int) -> Fault:

@@ -117,6 +117,19 @@ def test_a_cursor_that_was_never_given_is_refused(account: Account) -> None:
         account.read({"leads": "2026-01-01"})
 
 
+def test_a_key_of_another_organisation_is_refused_and_another_key_of_the_same_one_is_not(account: Account) -> None:
+    account.lead(1, ago(days=1), organization_id="orga_1")
+    first = account.read()
+    account.key = "api_new.key"
+    account.lead(2, ago(hours=2), organization_id="orga_1")
+    second = account.read(first.cursor)
+    assert second.ids("leads") == ["lead_00002"]
+    account.lead(3, ago(hours=1), organization_id="orga_2")
+    with pytest.raises(SettingsError, match="reads the organisation orga_2, and all before is of orga_1") as told:
+        account.read(second.cursor)
+    assert told.value.hint
+
+
 def test_nothing_is_asked_before_it_is_needed(tmp_path: Path) -> None:
     source = open_source(Properties(**LEAST), spool=tmp_path / "spool")
     source.close()

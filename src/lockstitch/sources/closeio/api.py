@@ -127,11 +127,12 @@ def _reset_in_body(answer: Answer) -> float | None:
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What tells a record from others, and from its own other states."""
+    """What tells a record from others, and from its own other states, and whose it is."""
 
     id: str
     date_updated: str | None = None
     date_created: str | None = None
+    organization_id: str | None = None
 
 
 class _Id(msgspec.Struct):

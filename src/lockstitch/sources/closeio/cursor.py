@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,10 +22,25 @@ class Position(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Cursor(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """By stream; `began` is since when the tables are filled: what was deleted before never was in them."""
+    """By stream; `began` is since when the tables are filled: what was deleted before never was in them.
+
+    `organization` is whose records they have: a key belongs to one.
+    """
 
     began: datetime
     streams: dict[str, Position] = {}
+    organization: str | None = None
+
+    def refuse_another(self, organizations: Iterable[str | None]) -> None:
+        """Take note of whose records come. Raises SettingsError where those before were another organisation's."""
+        for found in organizations:
+            if found is not None and found != self.organization:
+                if self.organization is not None:
+                    raise SettingsError(
+                        f"this API key reads the organisation {found}, and all before is of {self.organization}",
+                        hint="set a key of the same organisation, or reset the connection to replace its tables",
+                    )
+                self.organization = found
 
     def to_json(self) -> Json:
         return msgspec.to_builtins(self)

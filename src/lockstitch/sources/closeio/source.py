@@ -79,6 +79,7 @@ class CloseSource:
             begun = begun or Position(self._start)
             for records, position in _gathered(self._found(name, begun, limit)):
                 if records:
+                    at.refuse_another(stamp.organization_id for stamp, _ in records)
                     rows = rows or self._rows(at.began)
                     yield from rows.batches(name, [raw for _, raw in records])
                 if position is not None:
