@@ -383,6 +383,28 @@ def test_a_reset_of_a_stream_that_is_empty_now_empties_the_table(house: House):
     assert house.rows() == []
 
 
+def test_a_reset_that_is_interrupted_replaces_what_only_the_next_run_comes_to(house: House):
+    """The failure comes after a commit, and before any row of the stream."""
+    house.run(Scripted(unversioned("a", "b"), ()))
+    reset(Scripted((), ()), house.destination(), house.job(), "orders")
+    assert errors(house.run(Scripted([Checkpoint(1), BROKEN], ()))) == ["SourceDataError"]
+    assert house.rows(columns="name") == [("a",), ("b",)]
+    house.run(Scripted([Checkpoint(1), batch({"name": "c"}), Checkpoint(2)], ()))
+    assert house.rows(columns="name") == [("c",)]
+    assert house.destination().marks("c1")["orders"].versions == {}
+
+
+def test_a_version_that_a_reset_comes_to_in_the_next_run_goes_on_after_a_third(house: House):
+    """The source's own version takes the place of the one that the reset has begun, and keeps its rows."""
+    house.run(Scripted(first_fill()))
+    reset(Scripted(()), house.destination(), house.job(), "orders")
+    begun = [Checkpoint(1), Version("orders", 9), batch({"id": 7, "name": "x"}), Checkpoint(2)]
+    for script in ([begun[0], BROKEN], [*begun, BROKEN]):
+        assert errors(house.run(Scripted(script), rows=1)) == ["SourceDataError"]
+    house.run(Scripted([*begun, batch({"id": 8, "name": "y"}), Publish("orders", 9), Checkpoint(3)]), rows=1)
+    assert house.rows() == [(7, "x", 9), (8, "y", 9)]
+
+
 def test_a_failure_after_committed_loads_goes_on_from_them(house: House):
     """What the failing reading has found in vain must not be taken for what the destination has."""
     script = [

@@ -59,6 +59,8 @@ class LaneRun:
 
     def _read(self, stop: Stop) -> None:
         started = self.cautious
+        if self.from_beginning and self.mark is not None and self.mark.epoch > 1:
+            self._replace_all()
         for message in self.run.source.read(self.lane, self.cursor):
             if isinstance(message, Checkpoint) and message.remaining is not None:
                 self.remaining = (message.remaining.files, message.remaining.bytes)
@@ -81,6 +83,8 @@ class LaneRun:
             case Batch():
                 self._take_batch(message)
             case Version(stream, number):
+                if self.versions.get(stream, 0) < 0:
+                    del self.versions[stream]  # the source's own version takes the place of ours
                 tables = self._stream(stream)
                 if tables.published == number:
                     tables.give_up()  # what comes now are increments of the version that is published already
@@ -105,6 +109,13 @@ class LaneRun:
 
     # --- first fills and resets of streams without versions of their own --------------------------------------------
 
+    def _replace_all(self) -> None:
+        """After a reset the rows of every stream are replaced, also of those that only a later run comes to."""
+        number = time.time_ns() // 1_000_000
+        for name in self.lane.streams:
+            if name in self.run.plan.streams:
+                self.versions.setdefault(name, -number)
+
     def _begin_fill(self, stream: str) -> None:
         """A lane that is read from its beginning fills a generation, also where the source speaks of no version."""
         number = time.time_ns() // 1_000_000
@@ -113,13 +124,9 @@ class LaneRun:
 
     def _publish_fills(self) -> None:
         """The source has ended: what was read from the beginning is complete, and after a reset replaces all."""
-        if self.from_beginning and self.mark is not None and self.mark.epoch > 1:
-            for name in self.lane.streams:
-                if name in self.run.plan.streams and name not in self.streams:
-                    self._stream(name)
-                    self._begin_fill(name)
         for name, version in list(self.versions.items()):
-            if version < 0:
+            # One that was deselected meanwhile waits until it is selected again.
+            if version < 0 and name in self.run.plan.streams:
                 tables = self._stream(name)
                 self._open_load().publish(tables, Publish(name, -version))
                 tables.publish()
