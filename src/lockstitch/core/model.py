@@ -35,13 +35,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What a source can deliver under one name. `key` is () where rows have no identity."""
+    """What a source can deliver under one name. `key` is () where rows have no identity.
+
+    `expires`: the source keeps records for a while only, so that reading from the beginning does not bring back all.
+    """
 
     name: str
     fields: tuple[Field, ...] = ()
     key: tuple[str, ...] = ()
     replication_method: ReplicationMethod | None = None
     replication_key: str | None = None
+    expires: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,11 @@ class StreamPlan:
     key: tuple[str, ...]
     new_fields: Literal["add", "report"] = "add"
     warnings: tuple[str, ...] = ()
+
+    @property
+    def outlives_reset(self) -> bool:
+        """Whether rows stay after a reset: their key tells those that come again, and the others cannot."""
+        return self.selected.stream.expires and bool(self.key)
 
 
 @dataclass(frozen=True, slots=True)

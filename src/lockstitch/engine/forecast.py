@@ -68,7 +68,7 @@ def forecast(source: Source, destination: Destination, job: Job) -> Forecast:
     streams = [
         one for lane in plan.lanes for one in _lane(source, lane, marks.get(lane.name), plan, tables, destination.rules)
     ]
-    reservations = (*_reservations(plan, destination.rules), *_visibility(destination))
+    reservations = (*_reservations(plan, destination.rules), *_expired(plan, marks), *_visibility(destination))
     return Forecast(job.connection, job.schema, tuple(streams), reservations)
 
 
@@ -105,6 +105,7 @@ def _lane(
     source: Source, lane: Lane, mark: Mark | None, plan: Plan, tables: Mapping[str, Table], rules: Rules
 ) -> Iterable[StreamForecast]:
     seen = _begin(source, lane, mark)
+    is_reset = _is_reset(mark)
     published = mark.versions if mark is not None else {}
     for name in lane.streams:
         if name not in plan.streams:
@@ -112,18 +113,23 @@ def _lane(
         one = plan.streams[name]
         table = tables.get(one.table)
         version = seen.versions.get(name)
+        is_new = version is not None and version != published.get(name)
         yield StreamForecast(
             stream=name,
             table=one.table,
             key=one.key,
             after=mark.number if mark is not None else None,
-            reads=seen.reads,
+            reads=seen.reads or is_reset,
             files=seen.remaining and seen.remaining.files,
             bytes=seen.remaining and seen.remaining.bytes,
             creates=seen.reads and table is None,
-            replaces=table is not None and version is not None and version != published.get(name),
+            replaces=table is not None and (is_new or (is_reset and not one.outlives_reset)),
             columns=tuple(_new_columns(one, table, rules)) if seen.reads else (),
         )
+
+
+def _is_reset(mark: Mark | None) -> bool:
+    return mark is not None and mark.cursor is None and mark.epoch > 1
 
 
 def _new_columns(plan: StreamPlan, table: Table | None, rules: Rules) -> Iterable[str]:
@@ -157,6 +163,14 @@ def _reservations(plan: Plan, rules: Rules) -> Iterable[str]:
     incremental = [name for name, one in plan.streams.items() if one.selected.method == "INCREMENTAL"]
     if incremental:
         yield f"{_listed(incremental)}: rows deleted at the source stay until it sends all rows anew"
+
+
+def _expired(plan: Plan, marks: Mapping[str, Mark]) -> Iterable[str]:
+    reset = [name for lane in plan.lanes if _is_reset(marks.get(lane.name)) for name in lane.streams]
+    plans = {name: plan.streams[name] for name in reset if name in plan.streams}
+    lost = [name for name, one in plans.items() if one.selected.stream.expires and not one.outlives_reset]
+    if lost:
+        yield f"{_listed(lost)}: rows that the source does not keep any more are lost with the reset"
 
 
 def _visibility(destination: Destination) -> Iterable[str]:

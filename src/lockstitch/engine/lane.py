@@ -110,11 +110,14 @@ class LaneRun:
     # --- first fills and resets of streams without versions of their own --------------------------------------------
 
     def _replace_all(self) -> None:
-        """After a reset the rows of every stream are replaced, also of those that only a later run comes to."""
+        """After a reset the rows of every stream are replaced, also of those that only a later run comes to.
+
+        Where the source could not bring all of them back, those that come are added, as to version 0.
+        """
         number = time.time_ns() // 1_000_000
         for name in self.lane.streams:
             if name in self.run.plan.streams:
-                self.versions.setdefault(name, -number)
+                self.versions.setdefault(name, 0 if self.run.plan.streams[name].outlives_reset else -number)
 
     def _begin_fill(self, stream: str) -> None:
         """A lane that is read from its beginning fills a generation, also where the source speaks of no version."""

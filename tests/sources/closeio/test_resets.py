@@ -58,6 +58,37 @@ def test_a_reset_that_is_interrupted_anywhere_replaces_every_table(
     assert_whole(filled, warehouse)
 
 
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_events_that_close_does_not_keep_any_more_stay(
+    account: Account, warehouse: Warehouse, interrupted: bool
+) -> None:
+    account.event(1, ago(days=29))
+    account.event(2, ago(days=1))
+    warehouse.run(account)
+    account.data.clock.advance(timedelta(days=10))
+    account.event(3, ago(days=-9))
+    reset(account, warehouse)
+    told = {one.stream: one.replaces for one in verbs.plan(warehouse.settings(account)).streams}
+    assert not told["event_log"]
+    if interrupted:
+        account.faults.add(Failure(status=403, on="/user/", times=None))
+        assert warehouse.carried(account).verdict == "user"
+        account.faults.clear()
+    warehouse.run(account)
+    assert sorted(reassembled(warehouse.tables(), "event_log")[0]) == ["ev_00001", "ev_00002", "ev_00003"]
+
+
+def test_the_plan_tells_which_tables_a_reset_replaces(filled: Account, warehouse: Warehouse) -> None:
+    def told() -> set[str]:
+        return {one.stream for one in verbs.plan(warehouse.settings(filled)).streams if one.replaces}
+
+    assert told() == set()
+    reset(filled, warehouse)
+    assert told() == {"leads", "activities", "tasks", "users"}
+    warehouse.run(filled)
+    assert told() == set()
+
+
 def test_what_is_deleted_after_a_reset_is_marked(filled: Account, warehouse: Warehouse) -> None:
     reset(filled, warehouse)
     warehouse.run(filled)

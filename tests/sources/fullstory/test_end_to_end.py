@@ -160,8 +160,12 @@ def test_a_reset_reads_all_again_and_replaces(make_pipeline: MakePipeline, fulls
     pipeline = make_pipeline(image_version="1")
     run(pipeline)
     verbs.reset(pipeline, "events")
+    plan = verbs.plan(pipeline)
+    assert [one.replaces for one in plan.streams] == [True]
+    assert any("events: rows that the source does not keep any more" in text for text in plan.reservations)
     run(pipeline)
     assert_same(pipeline, fullstory, "events")
+    assert not any("does not keep any more" in text for text in verbs.plan(pipeline).reservations)
 
 
 def test_check_and_discover(make_pipeline: MakePipeline, fullstory: FullStoryServer) -> None:

@@ -135,7 +135,8 @@ _PATHS: Mapping[str, str] = {"custom_fields": "/custom_field/lead/", "users": "/
 
 def _stream(name: str) -> Stream:
     fields: tuple[Field, ...] = fields_of(STREAMS[name], automatic=tuple(STREAMS[name]))
-    return Stream(name, fields, KEY, "INCREMENTAL", _REPLICATION_KEYS.get(name, "date_updated"))
+    key = _REPLICATION_KEYS.get(name, "date_updated")
+    return Stream(name, fields, KEY, "INCREMENTAL", key, expires=name == EVENTS)
 
 
 def _warn_of_lost_events(read_up_to: datetime, now: datetime) -> None:

@@ -188,4 +188,4 @@ def _stream(name: str, *, extra: bool) -> Stream:
     fields = fields_of(event_fields(extra=extra))
     if extra:
         fields = (*fields, Field(CUSTOM, "object"))
-    return Stream(EVENTS, fields, (), "INCREMENTAL", "EventStart")
+    return Stream(EVENTS, fields, (), "INCREMENTAL", "EventStart", expires=True)
