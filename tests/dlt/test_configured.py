@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import lockstitch
-from lockstitch.core.errors import AccessError, SettingsError
+from lockstitch.core.errors import AccessError, SettingsError, TransientError
 
 
 class Issues(BaseHTTPRequestHandler):
@@ -94,3 +95,22 @@ def test_a_wrong_dictionary_is_refused_at_once() -> None:
     with pytest.raises(SettingsError, match="rest_api") as refused:
         lockstitch.dlt.rest_api({"client": {"base_url": "http://127.0.0.1:1/"}, "resources": ["a", "a"]})
     assert refused.value.hint
+
+
+@pytest.mark.parametrize("auth", [{"type": "bearer", "tokn": "se-cret"}, {"type": "bearrer", "token": "se-cret"}])
+def test_a_wrong_dictionary_is_told_without_its_secrets(auth: dict[str, str]) -> None:
+    client = {"base_url": "http://127.0.0.1:1/", "auth": auth}
+    with pytest.raises(SettingsError, match="auth") as refused:
+        lockstitch.dlt.rest_api({"client": client, "resources": ["a"]})
+    told = "".join(traceback.format_exception(refused.value))
+    assert "se-cret" not in told
+    assert auth["type"] in told
+
+
+def test_an_api_that_is_away_is_told_without_the_key_in_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME__REQUEST_MAX_ATTEMPTS", "1")
+    key = {"type": "api_key", "name": "key", "api_key": "se-cret", "location": "query"}
+    api = lockstitch.dlt.rest_api({"client": {"base_url": "http://127.0.0.1:1/", "auth": key}, "resources": ["a"]})
+    with pytest.raises(TransientError, match=r"resource a: .*/a\?key=") as failed:
+        lockstitch.pipeline("away", source=api).run()
+    assert "se-cret" not in str(failed.value)

@@ -12,7 +12,7 @@ import pytest
 
 import dlt
 import lockstitch
-from lockstitch.core.errors import LockstitchError
+from lockstitch.core.errors import LockstitchError, SettingsError
 
 ROWS: list[dict[str, Any]] = [{"id": 1, "at": 1, "tags": ["a"]}, {"id": 2, "at": 2, "tags": []}]
 
@@ -54,3 +54,12 @@ def test_what_fails_is_an_error_of_ours(folder: Path) -> None:
         lockstitch.dlt.load(
             orders, dlt.destinations.duckdb(str(folder / "file" / "x.duckdb")), dataset="shop", tell=print
         )
+
+
+def test_what_dlt_cannot_use_is_a_wrong_setting(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="no_such_place"):
+        lockstitch.dlt.load(orders, "no_such_place", dataset="shop", tell=print)
+    own = dlt.resource([{"a": 1}], name="rows")
+    lake = dlt.destinations.filesystem((folder / "lake").as_uri())
+    with pytest.raises(SettingsError, match="dlt's own"):
+        lockstitch.dlt.load(own, lake, dataset="shop", tell=print)  # type: ignore[arg-type]

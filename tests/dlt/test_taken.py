@@ -264,6 +264,24 @@ def test_an_error_is_told_by_who_must_act(error: Exception, ours: type[Lockstitc
         lockstitch.pipeline("e", source=things).run()
 
 
+def test_an_error_is_the_one_that_the_resource_raised_and_names_the_resource() -> None:
+    @dlt.resource(write_disposition="replace")
+    def first() -> Iterator[Any]:
+        yield {"a": 1}
+
+    @dlt.resource
+    def second() -> Iterator[Any]:
+        yield {"a": 1}
+        try:
+            raise KeyError("being handled")
+        except KeyError:
+            raise RuntimeError("what failed")  # noqa: B904 - as many a program does
+
+    # dlt meets it while it handles the end of the first resource.
+    with pytest.raises(SourceDataError, match="resource second: RuntimeError: what failed"):
+        lockstitch.pipeline("e", source=dlt.source(lambda: [first, second], name="two")).run()
+
+
 def test_a_missing_secret_says_where_dlt_looks() -> None:
     @dlt.source
     def guarded(api_key: str = dlt.secrets.value) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from lockstitch.connectors import hide
 from lockstitch.core.errors import SettingsError
 from lockstitch.dlt.errors import require_dlt
 
@@ -31,6 +32,20 @@ def rest_api(config: Mapping[str, Any], *, name: str = "rest_api") -> DltSource:
         return rest_api_source(cast("Any", config), name=name)
     except Exception as error:
         raise SettingsError(
-            f"the rest_api configuration {name}: {error}",
+            f"the rest_api configuration {name}: {hide(str(error), frozenset(_secrets(config)))}",
             hint="correct the dictionary; dlt's documentation describes it",
-        ) from error
+        ) from None
+
+
+#: What dlt's dictionaries say openly of how a request is signed.
+_OPEN = ("type", "name", "location", "access_token_url")
+
+
+def _secrets(config: object) -> Iterator[str]:
+    """Yield the texts that may be secrets: dlt shows a wrong dictionary as it is."""
+    client: Any = config.get("client") if isinstance(config, dict) else None
+    for part in ("auth", "headers"):
+        values: Any = client.get(part) if isinstance(client, dict) else None
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, str) and len(value) > 3 and name not in _OPEN:
+                yield value

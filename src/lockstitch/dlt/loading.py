@@ -49,7 +49,8 @@ def load(  # noqa: PLR0913 - each is a setting, given by its name
     import dlt
     from lockstitch.dlt.current import current_kept
 
-    with current_kept(), explained("loading by dlt"):
+    hint = "mend what dlt names, and call again: a load that failed half way goes on"
+    with current_kept(), explained("loading by dlt", hint=hint):
         offer = offered_source(source, name=name, properties=properties, streams=streams)
         pipeline = dlt.pipeline(
             f"{offer.name}_to_{dataset}",
@@ -69,6 +70,7 @@ def _not_promised(destination: Destination[Any, Any]) -> Iterator[str]:
     yield f"dlt loads into {title}; it does not promise what Lockstitch's own destinations do:"
     yield "- tables come one after the other, and one that is replaced can be seen half done"
     yield "- a load that fails half way is tried again, not undone; what the destination refuses fails the load"
+    yield "- rows that are missing from a new version are removed, never marked; a source's inbox is not trimmed"
     yield "- tables, names and types are dlt's, not Stitch's layout: what is nested is JSON text, nothing is rejected"
     strategies = _merge_strategies(destination)
     if not strategies:

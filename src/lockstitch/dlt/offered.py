@@ -7,8 +7,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from lockstitch import verbs
+from lockstitch.core.errors import SettingsError
 from lockstitch.core.model import Json, Lane, Selected, Stream
 from lockstitch.dlt.errors import require_dlt
+from lockstitch.dlt.taken import DLT
 from lockstitch.engine.plan import choose
 from lockstitch.toolkit.home import home_folder
 
@@ -62,7 +64,10 @@ def source(
     from lockstitch.library.pipeline import OWN, pipeline
 
     called = name or (source.rpartition(".")[2] if isinstance(source, str) else OWN)
-    return offered(pipeline(called, source=source, properties=properties, streams=streams).settings)
+    settings = pipeline(called, source=source, properties=properties, streams=streams).settings
+    if settings.source_type == DLT:
+        raise SettingsError("the source is dlt's own", hint="load it by dlt itself: dlt.pipeline(...).run(...)")
+    return offered(settings)
 
 
 def offered(settings: verbs.PipelineSettings) -> DltSource:
