@@ -114,6 +114,22 @@ def test_answers_are_cut(assistant: Assistant) -> None:
     )
 
 
+ENDLESS = "select count(*) from range(1000000000) a, range(1000000000) b"
+
+
+@pytest.mark.usefixtures("heap")
+def test_a_query_that_does_not_end_is_given_up_and_stands_in_no_runs_way(
+    assistant: Assistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assistant.call("run", connection="heap")
+    assistant.cancel("query", 2, connection="heap", sql=ENDLESS)
+    assert assistant.call("run", connection="heap")["verdict"] == "ok"
+    assert assistant.call("query", connection="heap", sql="select count(*) from users")["rows"] == [[4]]
+    monkeypatch.setattr("lockstitch.mcp.server.MOST_SECONDS", 1)
+    assert "more than 1 seconds" in assistant.refused("query", connection="heap", sql=ENDLESS)
+    assert assistant.call("query", connection="heap", sql="select 1 as one")["rows"] == [[1]]
+
+
 def test_a_choice_of_streams_leaves_the_rest(assistant: Assistant, heap: Path) -> None:
     before = heap.read_text()
     heap.chmod(0o640)
