@@ -46,6 +46,13 @@ def test_a_query(dataset: lockstitch.Dataset) -> None:
         dataset.query("select * from ordres").df()
 
 
+def test_a_query_that_fails_while_its_answer_comes_is_a_wrong_setting(dataset: lockstitch.Dataset) -> None:
+    sql = "select (if(range = 150000, 'x', '1'))::int as n from range(200000)"
+    with pytest.raises(lockstitch.SettingsError, match="Could not convert string 'x'") as failed:
+        dataset.query(sql).arrow()
+    assert failed.value.hint
+
+
 def test_a_variable_of_ours_is_no_table(dataset: lockstitch.Dataset) -> None:
     with pytest.raises(lockstitch.SettingsError, match="relation"):
         dataset.query("select * from relation").arrow()

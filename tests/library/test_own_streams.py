@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import lockstitch
@@ -189,6 +190,8 @@ def stream_of(page: Any, **settings: Any) -> lockstitch.OwnStream:
         ([{"at": 1}, {"at": None}], {"cursor": "at"}, "the cursor at is missing in a row"),
         ([{"at": 1}, {"at": "x"}], {"cursor": "at"}, "which has no order"),
         ([{"at": [1]}], {"cursor": "at"}, "which has no order"),
+        ([{"at": 1.5}, {"at": float("nan")}], {"cursor": "at"}, "the cursor at is NaN or infinite in a row"),
+        (pa.table({"at": pa.array([2**64 - 1], pa.uint64())}), {"cursor": "at"}, "a value that is too large"),
         ([{"at": 2}, {"at": 1}], {"cursor": "at", "ordered": True}, "the cursor at does not grow from row to row"),
     ],
 )
@@ -200,6 +203,9 @@ def test_what_cannot_be_read_is_refused_with_its_place(page: Any, settings: dict
     assert refused.value.hint
 
 
+async def _awaited() -> None: ...
+
+
 @pytest.mark.parametrize(
     ("function", "settings", "message"),
     [
@@ -208,6 +214,9 @@ def test_what_cannot_be_read_is_refused_with_its_place(page: Any, settings: dict
         (lambda: None, {"name": "x", "cursor": "at"}, "cursor is 'at'"),
         (lambda since: None, {"name": "x", "cursor": "at", "append": True}, "append is for streams"),  # noqa: ARG005
         (lambda: None, {"name": "x", "ordered": True}, "no cursor to be in the order of"),
+        (lambda: None, {"name": "x", "key": 5}, "5 names no field"),
+        (lambda since: None, {"name": "x", "cursor": ["at"]}, r"\['at'\] names no field"),  # noqa: ARG005
+        (_awaited, {"name": "x"}, "the function is async"),
     ],
 )
 def test_a_stream_that_makes_no_sense_is_refused(function: Any, settings: dict[str, Any], message: str) -> None:
@@ -219,11 +228,35 @@ def test_a_stream_that_makes_no_sense_is_refused(function: Any, settings: dict[s
 def test_sources_that_make_no_sense_are_refused() -> None:
     one = stream_of([])
     wrong: Any = [len]
-    for source, message in (([one, one], "two streams 'orders'"), ([], "no stream"), (wrong, "is no stream")):
+    cases: list[tuple[Any, str]] = [([one, one], "two streams 'orders'"), ([], "no stream"), (wrong, "is no stream")]
+    cases += [(len, "is no stream"), (None, "None, which is no stream")]
+    for source, message in cases:
         with pytest.raises(lockstitch.SettingsError, match=message):
             lockstitch.pipeline("shop", source=source)
     with pytest.raises(lockstitch.SettingsError, match="the source is the program's own"):
         lockstitch.pipeline("shop", source=one, properties={"a": 1})
+
+
+def test_a_generator_that_has_been_read_does_not_empty_the_table() -> None:
+    made = ({"id": each} for each in range(3))
+    pipeline = lockstitch.pipeline("shop", source=lockstitch.stream(name="orders")(lambda: made))
+    pipeline.run()
+    with pytest.raises(lockstitch.SourceDataError, match="a generator that has been read already"):
+        pipeline.run()
+    assert ids(pipeline, "orders") == [0, 1, 2]
+
+
+def test_a_chosen_field_that_no_row_has_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    one = stream_of([{"id": 1, "a": 1}], key="id")
+    lockstitch.pipeline("shop", source=one, streams={"orders": ["a", "b"]}).run()
+    assert caplog.messages == ["stream orders: the field b is chosen, and no row has it"]
+
+
+@pytest.mark.parametrize("choice", [{"replication_method": "FULL_TABLE"}, {"replication_key": "changed"}])
+def test_another_way_than_the_streams_own_cannot_be_chosen(choice: dict[str, str]) -> None:
+    one = stream_of([{"at": 1}], cursor="at")
+    with pytest.raises(lockstitch.SettingsError, match="which is INCREMENTAL by at"):
+        lockstitch.pipeline("shop", source=one, streams={"orders": choice}).run()
 
 
 def test_a_stream_that_is_read_in_another_way_now_says_so() -> None:

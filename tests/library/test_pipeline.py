@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -51,6 +56,30 @@ def test_in_a_terminal_a_run_is_a_live_table(
     assert out == ""
     assert "rows/s" in err
     assert "users: created" in err
+
+
+def test_runs_in_threads_leave_the_log_as_it_was(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    del folder
+    both = threading.Barrier(2)
+
+    def run(name: str) -> str:
+        def rows() -> Iterator[dict[str, int]]:
+            both.wait(60)
+            if name == "first":
+                ended.wait(60)  # began first, and ends last
+            yield {"id": 1}
+
+        verdict = lockstitch.pipeline(name, source=lockstitch.stream(rows)).run(progress="plain").verdict
+        ended.set()
+        return verdict
+
+    ended = threading.Event()
+    logger = logging.getLogger("lockstitch")
+    before = logger.handlers, logger.propagate
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(run, ("first", "second"))) == ["ok", "ok"]
+    assert (logger.handlers, logger.propagate) == before
+    assert capfd.readouterr().err.count("rows: load 1 committed") == 2
 
 
 def test_a_progress_that_there_is_not_is_refused(heap: lockstitch.Pipeline) -> None:
@@ -141,6 +170,12 @@ def test_streams_are_chosen(bucket: Path, streams: Streams, tables: tuple[str, .
     properties = {"bucket_url": bucket.as_uri()}
     run = lockstitch.pipeline("heap", source="platform.heap", properties=properties, streams=streams).run()
     assert run.dataset().tables == tables
+
+
+@pytest.mark.parametrize("streams", [None, 5, [], "users"])
+def test_what_chooses_no_streams_is_refused(streams: Any, bucket: Path) -> None:
+    with pytest.raises(lockstitch.SettingsError, match=r"source\.streams is"):
+        lockstitch.pipeline("h", source="platform.heap", properties={"bucket_url": bucket.as_uri()}, streams=streams)
 
 
 def test_a_stream_that_there_is_not_is_refused(bucket: Path) -> None:

@@ -118,6 +118,28 @@ def test_a_slip_is_refused_wherever_it_is(where: str, folder: Path, monkeypatch:
     assert str(refused.value.hint).startswith("did you mean 'host'?")
 
 
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ('["my shop"]\nhost = "h"', "host is no table of a source or destination"),
+        ('["my shop".destinations]\nhost = "h"', "destinations is no table"),
+        ('["my shop"]\ndestination = "h"', "destination is no table"),
+    ],
+)
+def test_what_stands_where_nobody_looks_is_refused(text: str, lost: str, folder: Path) -> None:
+    write_secrets(folder, text)
+    with pytest.raises(lockstitch.SettingsError, match=lost) as refused:
+        host()
+    assert '["my shop".destination]' in str(refused.value.hint)
+
+
+def test_a_type_without_its_quotes_is_refused(folder: Path) -> None:
+    write_secrets(folder, '[source.platform.heap]\naccount_id = "1"')
+    with pytest.raises(lockstitch.SettingsError, match="stands in quotes") as refused:
+        lockstitch.pipeline("heap", source="platform.heap")
+    assert refused.value.hint == 'write [source."platform.heap"]'
+
+
 def test_a_secrets_file_that_is_no_toml_is_told_by_its_name(folder: Path) -> None:
     path = write_secrets(folder, "password: x")
     with pytest.raises(lockstitch.SettingsError, match=f"{path}: is not TOML"):

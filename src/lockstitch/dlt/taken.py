@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from lockstitch.core.errors import SettingsError, SourceDataError
 from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Message, Part, Publish, Selected, Stream, Version
 from lockstitch.dlt.errors import explained
+from lockstitch.library.streams import refuse_other_method
 from lockstitch.toolkit.home import home_folder
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class TakenSource:
         return tuple(one.stream for tables in self._all_tables().values() for one in tables.values())
 
     def lanes(self, wanted: Sequence[Selected]) -> Sequence[Lane]:
+        refuse_other_method(wanted, "say it in the resource's write_disposition and incremental")
         self._wanted = {one.stream.name: one for one in wanted}
         chosen = {
             source: tuple(name for name in tables if name in self._wanted)

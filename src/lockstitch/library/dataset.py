@@ -58,7 +58,16 @@ class Dataset:
                         f"{self._settings.destination_type} cannot be asked by SQL",
                         hint=f"read whole tables, as in dataset[{_names(destination)[0]!r}].arrow()",
                     )
-                yield from destination.query(self.name, sql)
+                try:
+                    yield from destination.query(self.name, sql)
+                except OSError as error:
+                    if error.errno is not None:
+                        raise
+                    # What a statement meets while its answer comes, comes through Arrow, which has no other word.
+                    raise SettingsError(
+                        f"{self._settings.destination_type} cannot answer the query: {error}",
+                        hint="correct the SQL, or what it does with some values",
+                    ) from error
 
         return Rows(sql, read)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -9,10 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lockstitch.core.errors import LockstitchError, SettingsError, SourceDataError
 from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Message, Part, Publish, Selected, Stream, Version
-from lockstitch.library.streams import OwnStream, strange_cursor
+from lockstitch.library.streams import OwnStream, refuse_other_method, strange_cursor
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_log = logging.getLogger(__name__)
 
 
 class OwnSource:
@@ -39,6 +43,7 @@ class OwnSource:
         )
 
     def lanes(self, wanted: Sequence[Selected]) -> Sequence[Lane]:
+        refuse_other_method(wanted, "say it in @lockstitch.stream")
         self._wanted = {one.stream.name: one for one in wanted}
         # A cursor without a key is exact or refused: rows at its last value are told apart by what they hold.
         return tuple(
@@ -53,8 +58,14 @@ class OwnSource:
     def read(self, lane: Lane, cursor: Json) -> Iterator[Message]:
         one = self._streams[lane.name]
         read = _read_all if one.cursor is None else _read_since
+        seen: set[str] = set()
         for message in read(one, cursor):
+            if isinstance(message, Batch):
+                seen.update(message.rows.schema.names)
             yield self._chosen(message) if isinstance(message, Batch) else message
+        if cursor is None and seen:
+            for name in sorted((self._wanted[lane.name].fields or seen) - seen):
+                _log.warning("stream %s: the field %s is chosen, and no row has it", lane.name, name)
 
     def _chosen(self, batch: Batch) -> Batch:
         wanted = self._wanted[batch.stream]
@@ -128,7 +139,13 @@ def _called(one: OwnStream, *arguments: object) -> Iterator[pa.RecordBatch]:
 
     pages = Pages(one.name)
     try:
-        with closing(pages.of(one.function(*arguments))) as batches:
+        given = one.function(*arguments)
+        if inspect.isgenerator(given) and inspect.getgeneratorstate(given) == inspect.GEN_CLOSED:
+            raise SourceDataError(
+                f"stream {one.name} gave a generator that has been read already",
+                hint="let the function make a new one each time",
+            )
+        with closing(pages.of(given)) as batches:
             yield from batches
     except LockstitchError:
         raise

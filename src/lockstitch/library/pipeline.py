@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,11 +103,12 @@ def _given_source(
         )
     if _is_dlts(source):
         return taken_source(cast("Given | Sequence[Given]", source))
-    streams = [source] if isinstance(source, OwnStream) else list(cast("Sequence[OwnStream]", source))
-    for one in streams:
-        if not isinstance(one, OwnStream):  # pyright: ignore[reportUnnecessaryIsInstance] - a program may be untyped
+    # A program may be untyped: what is neither a stream nor several is told like one that is no stream.
+    given = list(cast("Sequence[object]", source)) if isinstance(source, Iterable) else [source]
+    for one in given:
+        if not isinstance(one, OwnStream):
             raise SettingsError(f"source holds {one!r}, which is no stream", hint="write @lockstitch.stream before it")
-    return own_source(streams)
+    return own_source(cast("Sequence[OwnStream]", given))
 
 
 def load_pipeline(path: str | os.PathLike[str]) -> Pipeline:
@@ -128,9 +129,9 @@ def _connection(source: str, name: str, schema: str) -> str:
 
 
 def _selection(streams: Streams) -> Selection:
-    if isinstance(streams, str | Mapping):
-        return selection_of(dict(streams) if isinstance(streams, Mapping) else streams)
-    return selection_of(dict.fromkeys(streams, "*"))
+    if isinstance(streams, Sequence | Set) and not isinstance(streams, str):
+        return selection_of(dict.fromkeys(streams, "*"))
+    return selection_of(dict(streams) if isinstance(streams, Mapping) else streams)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -118,7 +118,13 @@ class Position:
         if self.kind not in (None, kind):
             raise self._fault(f"is of the kind {kind} now, and was {self.kind} before", "let it have one type")
         self.kind = kind
-        return _KINDS[kind].comparable(column)
+        try:
+            values = _KINDS[kind].comparable(column)
+        except pa.ArrowInvalid as error:
+            raise self._fault(f"has a value that is too large: {error}", "use one within 64 bits") from error
+        if kind == "double" and not pc.all(pc.is_finite(values)).as_py():
+            raise self._fault("is NaN or infinite in a row: no value comes after it", "leave such rows out")
+        return values
 
     def _fault(self, what: str, hint: str) -> SourceDataError:
         return SourceDataError(f"stream {self.stream.name}: the cursor {self.stream.cursor} {what}", hint=hint)

@@ -18,6 +18,8 @@ from lockstitch.pipeline_file import read_toml, schema_name, with_environment
 
 SECRETS = Path(".lockstitch", "secrets.toml")
 
+_ENDS = ("source", "destination")
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -91,9 +93,28 @@ def _environment(prefix: str) -> dict[str, Json]:
 
 def _file(file: Path, paths: Sequence[Sequence[str]]) -> Iterator[tuple[str, Mapping[str, Json]]]:
     document = _document(file)
+    _refuse_lost(document, file, paths)
     for path in paths:
         name = f"{file} {_table_name(path)}"
         yield name, with_environment(_table(document, path), name)
+
+
+def _refuse_lost(document: Mapping[str, Any], file: Path, paths: Sequence[Sequence[str]]) -> None:
+    """Raise SettingsError for what is meant for this pipeline or type, and stands where nobody looks."""
+    (pipeline, _), (kind, type_name) = paths
+    own = document.get(pipeline, {}) if pipeline not in _ENDS else {}
+    for name, value in own.items() if isinstance(own, dict) else ():
+        if name not in _ENDS or not isinstance(value, dict):
+            raise SettingsError(
+                f"{file} {_table_name([pipeline])}: {name} is no table of a source or destination",
+                hint=f"write properties below {' or '.join(_table_name([pipeline, end]) for end in _ENDS)}",
+            )
+    parts = type_name.split(".")
+    if len(parts) > 1 and _table(document, [kind, *parts]):
+        raise SettingsError(
+            f"{file} {_table_name([kind, *parts])}: a type with a dot stands in quotes",
+            hint=f"write {_table_name([kind, type_name])}",
+        )
 
 
 def _table_name(path: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 from lockstitch.core.errors import SettingsError
-from lockstitch.core.model import Json
+from lockstitch.core.model import Json, Selected
 
 Function = Callable[..., Any]
 
@@ -78,7 +78,7 @@ def stream(
     """
 
     def made(function: Function) -> OwnStream:
-        names = (key,) if isinstance(key, str) else tuple(key)
+        names = (key,) if isinstance(key, str) or not isinstance(key, Sequence) else tuple(key)  # pyright: ignore[reportUnnecessaryIsInstance]
         one = OwnStream(function, name or getattr(function, "__name__", ""), names, cursor, ordered, append)
         _refuse_impossible(one)
         return one
@@ -90,6 +90,16 @@ def _refuse_impossible(one: OwnStream) -> None:
     place = f"stream {one.name or '(without a name)'}"
     if not one.name or one.name == "<lambda>":
         raise SettingsError(f"{place}: the function has no name", hint='write @lockstitch.stream(name="...")')
+    for field in (*one.key, *([] if one.cursor is None else [one.cursor])):
+        if not isinstance(field, str) or not field:  # pyright: ignore[reportUnnecessaryIsInstance] - untyped programs
+            raise SettingsError(
+                f"{place}: {field!r} names no field", hint='name fields as in key="id", key=["id", "line"], cursor="at"'
+            )
+    if inspect.iscoroutinefunction(one.function) or inspect.isasyncgenfunction(one.function):
+        raise SettingsError(
+            f"{place}: the function is async, and nobody awaits it",
+            hint="write a plain function, which may call asyncio.run",
+        )
     if one.append and one.cursor is not None:
         raise SettingsError(
             f"{place}: append is for streams without a cursor",
@@ -106,6 +116,18 @@ def _refuse_impossible(one: OwnStream) -> None:
         raise SettingsError(
             f"{place}: the function takes other arguments than it gets, as {why}", hint=wanted.format(one.name)
         ) from None
+
+
+def refuse_other_method(wanted: Sequence[Selected], hint: str) -> None:
+    """Raise SettingsError where a stream is chosen to be replicated in another way than its program says."""
+    for one in wanted:
+        way = one.stream.replication_method, one.stream.replication_key
+        if (one.replication_method or way[0], one.replication_key or way[1]) != way:
+            raise SettingsError(
+                f"stream {one.stream.name} is chosen to be replicated in another way than it is written, which is "
+                f"{way[0]}{f' by {way[1]}' if way[1] else ''}",
+                hint=f"leave replication_method and replication_key out of the choice; {hint}",
+            )
 
 
 def strange_cursor(one: OwnStream, cursor: Json) -> SettingsError:
