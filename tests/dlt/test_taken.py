@@ -226,6 +226,41 @@ def test_a_table_that_nobody_told_of_is_refused() -> None:
         lockstitch.pipeline("r", source=things).run()
 
 
+def test_rows_that_change_how_their_table_is_filled_are_refused() -> None:
+    @dlt.resource
+    def things() -> Iterator[Any]:
+        yield dlt.mark.with_hints({"id": 1}, dlt.mark.make_hints(write_disposition="merge", primary_key="id"))
+
+    pipeline = lockstitch.pipeline("r", source=things)
+    with pytest.raises(SourceDataError, match="changed the write_disposition or key of the table 'things'"):
+        pipeline.run()
+    assert pipeline.dataset().tables == ()
+
+
+def test_hints_without_effect_are_told_before_reading(caplog: pytest.LogCaptureFixture) -> None:
+    hints: Any = {"at": {"dedup_sort": "desc"}}
+    nested: Any = {"lines": dlt.mark.make_nested_hints(columns={"sku": {"data_type": "text"}})}
+
+    @dlt.resource(
+        primary_key="orderId",
+        write_disposition="merge",
+        columns=hints,
+        schema_contract={"columns": "freeze"},
+        max_table_nesting=0,
+        nested_hints=nested,
+    )
+    def things() -> Iterator[Any]:
+        yield [{"orderId": 1, "at": 2}, {"orderId": 1, "at": 1}]
+
+    pipeline = lockstitch.pipeline("i", source=things)
+    pipeline.plan()
+    told = "\n".join(caplog.messages)
+    for hint in ("dedup_sort on at has", "schema_contract has", "max_table_nesting has", "nested_hints have"):
+        assert f"resource things: {hint} no effect" in told
+    pipeline.run()
+    assert landed("i", things, "things", "orderId", "at") == [(1, 1)]
+
+
 def test_what_can_be_read_once_is_told_and_replaces_nothing() -> None:
     rows = dlt.resource((row for row in [{"a": 1}]), name="once", write_disposition="replace")
     pipeline = lockstitch.pipeline("o", source=rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dlt.common.pipeline import ExtractInfo
     from dlt.extract import DltSource
 
-    from lockstitch.dlt.taken import Table
+    from lockstitch.dlt.taken import Action, Table
 
 #: Our pipeline's name, for the places of dlt's configuration that begin with one.
 _PIPELINE = "lockstitch"
@@ -45,19 +45,28 @@ class Extraction:
         self._folder = tempfile.TemporaryDirectory(prefix="dlt-", dir=folder)
         try:
             with explained(f"the dlt source {source.name}"):
-                self._files, self.state = _extracted(source, state, self._folder.name)
+                self._files, self._tables, self.state = _extracted(source, state, self._folder.name)
         except BaseException:
             self.close()
             raise
         self._naming = source.schema.naming
 
     def refuse_others(self, tables: Mapping[str, Table]) -> None:
-        """Raise SourceDataError for rows of a table that is not among these."""
-        from lockstitch.dlt.taken import refused
+        """Raise SourceDataError for rows of a table that is not among these, or that is filled in another way now."""
+        from lockstitch.dlt.taken import refused, refused_way, way_of
 
         for name in self._files:
             if name not in tables:
                 raise refused(name, self._source)
+            planned = tables[name]
+            before = self._named(planned.action, planned.stream.key, planned.deleted)
+            if self._named(*way_of(name, self._tables[name])) != before:
+                raise refused_way(name, self._source)
+
+    def _named(self, action: Action, key: Sequence[str], deleted: str | None) -> tuple[Action, set[str], str | None]:
+        """Return a way with its columns called as in dlt's schema."""
+        named = self._naming.normalize_path
+        return action, {*map(named, key)}, deleted and named(deleted)
 
     def rows(self, table: Table) -> Iterator[pa.RecordBatch]:
         """Yield a table's rows in the order in which dlt wrote them."""
@@ -79,8 +88,10 @@ class Extraction:
         self._folder.cleanup()
 
 
-def _extracted(source: DltSource, state: Json, folder: str) -> tuple[dict[str, list[Path]], Json]:
-    """Let dlt extract; return the files of each table, in their order, and the state."""
+def _extracted(
+    source: DltSource, state: Json, folder: str
+) -> tuple[dict[str, list[Path]], Mapping[str, Mapping[str, Any]], Json]:
+    """Let dlt extract; return the files of each table, in their order, its tables as they are now, and the state."""
     import dlt
 
     os.environ.setdefault(_SETTING, _VALUE)
@@ -89,7 +100,8 @@ def _extracted(source: DltSource, state: Json, folder: str) -> tuple[dict[str, l
         with pipeline.managed_state() as stored:
             stored["sources"] = json.typed_loads(json.dumps(state))
         files = _files_of(pipeline.extract(source), pipeline.default_schema.state_table_name)
-        return files, cast("Json", json.loads(json.typed_dumps(pipeline.state.get("sources", {}))))
+        tables = cast("Mapping[str, Mapping[str, Any]]", pipeline.default_schema.tables)
+        return files, tables, cast("Json", json.loads(json.typed_dumps(pipeline.state.get("sources", {}))))
 
 
 def _files_of(info: ExtractInfo, state_table: str) -> dict[str, list[Path]]:

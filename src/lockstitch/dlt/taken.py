@@ -7,10 +7,11 @@ so that incremental loading, transformers, parallel resources and filters are wh
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from lockstitch.core.errors import SettingsError, SourceDataError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     #: What dlt's decorators make, called or not.
     Given = DltSource | DltResource | SourceFactory[..., Any]
+
+_log = logging.getLogger(__name__)
 
 #: What the source of a pipeline is called whose source is dlt's.
 DLT = "dlt"
@@ -84,6 +87,7 @@ class Table:
     """A table that resources of one dlt source fill, as dlt is told to fill it.
 
     `kinds` are the types that a hint gives to columns, `deleted` is the column whose value says that a row is deleted.
+    `ignored` are the hints that have no effect here, each with what happens instead.
     """
 
     stream: Stream
@@ -91,6 +95,7 @@ class Table:
     action: Action
     kinds: Mapping[str, str]
     deleted: str | None
+    ignored: tuple[str, ...]
 
 
 class TakenSource:
@@ -116,6 +121,10 @@ class TakenSource:
             source: tuple(name for name in tables if name in self._wanted)
             for source, tables in self._all_tables().items()
         }
+        for tables in self._all_tables().values():
+            for name in tables.keys() & self._wanted.keys():
+                for told in tables[name].ignored:
+                    _log.warning("resource %s: %s", tables[name].resources[0], told)
         # Only the resource itself knows whether it gives a row again; dlt promises nothing.
         return tuple(Lane(source, names, "repeats") for source, names in chosen.items() if names)
 
@@ -207,7 +216,7 @@ def _tables(source: DltSource) -> dict[str, Table]:
                 hint="give both the same write_disposition and primary_key, or tables of their own",
             )
         resources = (*before.resources, name) if before is not None else (name,)
-        found[table.stream.name] = Table(table.stream, resources, table.action, table.kinds, table.deleted)
+        found[table.stream.name] = replace(table, resources=resources)
     return found
 
 
@@ -223,20 +232,46 @@ def _table(source: DltSource, resource: DltResource) -> Table:
             "are, and each kind of rows a resource of its own",
         ) from error
     columns: Mapping[str, Any] = hints.get("columns", {})
-    key = tuple(name for name, one in columns.items() if one.get("primary_key"))
-    action = _action(resource.name, hints, key, columns)
+    action, key, deleted = way_of(resource.name, hints)
     name = source.schema.naming.normalize_tables_path(hints.get("name") or resource.name)
     return Table(
         Stream(
             name,
-            key=() if action == "append" else key,
+            key=key,
             replication_method="FULL_TABLE" if action == "replace" else "INCREMENTAL",
         ),
         (resource.name,),
         action,
         {name: kind for name, one in columns.items() if (kind := str(one.get("data_type", "json"))) != "json"},
-        next((name for name, one in columns.items() if one.get("hard_delete")), None) if action == "upsert" else None,
+        deleted,
+        tuple(_ignored(source, resource, columns)),
     )
+
+
+def way_of(resource: str, hints: Mapping[str, Any]) -> tuple[Action, tuple[str, ...], str | None]:
+    """Return what is to become of the rows, their key, and the column that says that a row is deleted.
+
+    Raises SettingsError for what we would do otherwise than dlt.
+    """
+    columns: Mapping[str, Any] = hints.get("columns", {})
+    key = tuple(name for name, one in columns.items() if one.get("primary_key"))
+    action = _action(resource, hints, key, columns)
+    deleted = next((name for name, one in columns.items() if one.get("hard_delete")), None)
+    return action, () if action == "append" else key, deleted if action == "upsert" else None
+
+
+def _ignored(source: DltSource, resource: DltResource, columns: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which hints have no effect, as dlt would apply them only after its extraction."""
+    for name, one in columns.items():
+        if one.get("dedup_sort"):
+            yield f"dedup_sort on {name} has no effect: of two rows of one key the last one read counts"
+    if (resource.schema_contract or source.schema_contract or "evolve") != "evolve":
+        yield "schema_contract has no effect on dicts: their new columns and types are added"
+    nesting = (resource.max_table_nesting, cast("int | None", source.max_table_nesting))
+    if nesting != (None, None):
+        yield "max_table_nesting has no effect: each list becomes a table of its own"
+    if resource.nested_hints:
+        yield "nested_hints have no effect: nested values keep the types that they have"
 
 
 def _action(
@@ -252,7 +287,8 @@ def _action(
         what = f"merges by {'merge_key' if by_group else strategy}" if disposition == "merge" else f"is {disposition!r}"
         raise SettingsError(
             f"resource {resource!r}: its write_disposition {what}, which Lockstitch does not do",
-            hint='use "append", "replace", or "merge" with a primary_key; load it by dlt itself otherwise',
+            hint='use "append", "replace", or "merge" with a primary_key; or load it by dlt itself, and leave it out '
+            "here: source.with_resources(...)",
         )
     if not key:
         raise SettingsError(
@@ -267,4 +303,12 @@ def refused(table: str, source: str) -> SourceDataError:
     return SourceDataError(
         f"the dlt source {source} gave rows for the table {table!r}, which no resource tells of beforehand",
         hint="Lockstitch plans tables before it reads: give each kind of rows a resource of its own",
+    )
+
+
+def refused_way(table: str, source: str) -> SourceDataError:
+    """Return the error for rows that came with other hints than their resource has."""
+    return SourceDataError(
+        f"the dlt source {source} changed the write_disposition or key of the table {table!r} while it was read",
+        hint="Lockstitch plans tables before it reads: give the resource these hints instead of its rows",
     )
