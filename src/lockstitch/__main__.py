@@ -4,6 +4,4 @@ import sys
 
 from lockstitch.cli import main
 
-# A process that is started for a query reads this file, too, under another name.
-if __name__ == "__main__":
-    sys.exit(main())
+sys.exit(main())

@@ -125,7 +125,7 @@ def test_a_query_that_does_not_end_is_given_up_and_stands_in_no_runs_way(
     assistant.cancel("query", 2, connection="heap", sql=ENDLESS)
     assert assistant.call("run", connection="heap")["verdict"] == "ok"
     assert assistant.call("query", connection="heap", sql="select count(*) from users")["rows"] == [[4]]
-    monkeypatch.setattr("lockstitch.mcp.server.MOST_SECONDS", 1)
+    monkeypatch.setattr("lockstitch.mcp.asking.MOST_SECONDS", 1)
     assert "more than 1 seconds" in assistant.refused("query", connection="heap", sql=ENDLESS)
     assert assistant.call("query", connection="heap", sql="select 1 as one")["rows"] == [[1]]
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lockstitch.display.text import json_text
-from lockstitch.library.dataset import Dataset
 from lockstitch.mcp.hiding import Secrets
-from lockstitch.verbs import PipelineSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,23 +18,8 @@ MOST_BYTES = 65_536
 #: Characters of one value.
 MOST_OF_A_VALUE = 2_000
 
-#: Seconds after which a statement is given up.
-MOST_SECONDS = 60
-
 #: The largest whole number that every reader of JSON keeps exact.
 _EXACT = 2**53
-
-
-def ask(settings: PipelineSettings, sql: str, most_rows: int, secrets: Secrets, seconds: int) -> dict[str, Any]:
-    """Return the answer to a statement. To be called in a process of its own, which is ended after so many seconds.
-
-    No destination can be told to stop; and while a statement goes on, no run can have a DuckDB file.
-    """
-    signal.alarm(seconds)  # nobody handles it, so that it ends the process, even where the server has gone
-    try:
-        return answer(Dataset(settings).query(sql).batches(), most_rows, secrets)
-    finally:
-        signal.alarm(0)
 
 
 def answer(batches: Iterator[pa.RecordBatch], most_rows: int, secrets: Secrets) -> dict[str, Any]:
