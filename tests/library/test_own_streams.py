@@ -182,6 +182,7 @@ def stream_of(page: Any, **settings: Any) -> lockstitch.OwnStream:
     ("page", "settings", "message"),
     [
         (7, {}, "gave a page of the Python type int"),
+        (pa.chunked_array([[1, 2]]), {}, "gave a page of the Python type pyarrow.lib.ChunkedArray"),
         ([{"a": {"b": [1j]}}], {}, "field a.b: a value is of the Python type builtins.complex"),
         ([{"a": {1: 2}}], {}, "a field's name is 1, which is no text"),
         (b"[1]", {}, "which is no JSON object"),

@@ -106,19 +106,20 @@ class Pages:
 
     def _whole(self, page: Any) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a page that is more than one row by itself."""
-        if isinstance(page, pa.RecordBatch):
-            yield from self._in_slices(page)
-        elif hasattr(page, "__arrow_c_stream__"):
-            with pa.RecordBatchReader.from_stream(page) as reader:
-                for batch in reader:
-                    yield from self._in_slices(batch)
-        elif hasattr(page, "__arrow_c_array__"):
-            yield from self._in_slices(pa.record_batch(page))
-        else:
+        try:
+            if isinstance(page, pa.RecordBatch):
+                batches = iter([page])
+            elif hasattr(page, "__arrow_c_stream__"):
+                batches = iter(pa.RecordBatchReader.from_stream(page))
+            else:
+                batches = iter([pa.record_batch(page)])
+        except (TypeError, ValueError) as error:  # a Series, say, is Arrow and has no columns
             raise SourceDataError(
                 f"stream {self._stream} gave a page of the Python type {_type_name(page)}",
                 hint="give dicts, lists of them, JSON as bytes, or Arrow: a Table, a RecordBatch, a DataFrame",
-            )
+            ) from error
+        for batch in batches:
+            yield from self._in_slices(batch)
 
     def _in_slices(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         names: list[str] = batch.schema.names
