@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 from tests.engine.scripted import House, Script, Scripted, batch
 
-from lockstitch.core.errors import SourceDataError, Superseded
+from lockstitch.core.errors import SettingsError, SourceDataError, Superseded
 from lockstitch.core.loads import LedgerRow
-from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Mark, Message, Publish, Version
+from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Mark, Message, Publish, Stream, Version
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.duckdb.destination import DuckDB
 from lockstitch.destinations.duckdb.rules import RULES
@@ -51,6 +51,47 @@ def test_a_first_version_becomes_the_table(house: House):
     assert result.verdict is None
     assert house.rows() == [(1, "a", 1000), (2, "b", 1000)]
     assert source.told == [1]
+
+
+class TwoStreams(Scripted):
+    """`orders` has arrays in `lines`; their subtable would have the name of the second stream's table."""
+
+    def discover(self) -> Sequence[Stream]:
+        return [*super().discover(), Stream("orders__lines", (), ("id",))]
+
+
+LINES = pa.RecordBatch.from_pylist([{"id": 7, "note": "own"}])
+CLASH: Script = [batch({"id": 1, "lines": [{"sku": "x"}]}), Batch("orders__lines", LINES), Checkpoint(1)]
+
+
+@pytest.mark.parametrize("script", [CLASH, [CLASH[1], CLASH[0], CLASH[2]]], ids=["orders first", "lines first"])
+def test_a_subtable_leaves_another_streams_table_alone(house: House, script: Script):
+    result = house.run(TwoStreams(script))
+    assert result.verdict is None
+    assert [lane.adjusted for lane in result.lanes] == [1]
+    assert house.query("select id, note from shop.orders__lines") == [(7, "own")]
+    assert house.query("select id from shop.orders") == [(1,)]
+    assert house.query("select table_name, reason from shop._sdc_rejected") == [
+        ("orders__lines", "Field collision on orders__lines")
+    ]
+
+
+def test_a_subtable_leaves_a_users_table_alone(house: House):
+    house.run(Scripted(first_fill()))
+    with duckdb.connect(str(house.file)) as db:
+        db.execute("create table shop.orders__lines as select 'mine' as word")
+    result = house.run(Scripted([*first_fill(), batch({"id": 3, "lines": [{"sku": "x"}]}), Checkpoint(2)]))
+    assert (result.verdict, [lane.adjusted for lane in result.lanes]) == (None, [1])
+    assert house.query("select * from shop.orders__lines") == [("mine",)]
+
+
+def test_a_stream_does_not_take_over_a_subtable(house: House):
+    house.run(Scripted([CLASH[0], CLASH[2]]))
+    result = house.run(TwoStreams([CLASH[0], Checkpoint(1), Batch("orders__lines", LINES), Checkpoint(2)]))
+    (error,) = (lane.error for lane in result.lanes)
+    assert isinstance(error, SettingsError)
+    assert "a subtable of 'orders'" in error.message
+    assert house.query("select sku from shop.orders__lines") == [("x",)]
 
 
 def test_rows_after_a_version_replace_those_of_their_key(house: House):

@@ -229,7 +229,8 @@ class LaneRun:
             if self.from_beginning:
                 # All rows come again: what was left of an unfinished version would double those without a key.
                 stored = [table for table in stored if table.version is None]
-            tables = StreamTables.of(plan, self.run.destination.rules, stored, max(version, 0))
+            others = (one.table for one in self.run.plan.streams.values() if one is not plan)
+            tables = StreamTables.of(plan, self.run.destination.rules, stored, max(version, 0), others)
             self.streams[name] = tables
             if version < 0:
                 self._begin(tables, -version, shown=0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lockstitch.core.errors import SettingsError
 from lockstitch.core.loads import Change, DropKey
 from lockstitch.core.model import StreamPlan, Table
 from lockstitch.core.rules import Rules
+from lockstitch.layout.names import fold
 from lockstitch.layout.stream import StreamLayout
 
 
@@ -20,6 +22,7 @@ class StreamTables:
     live: dict[str, Table]
     generations: dict[str, Table]
     published: int
+    taken: frozenset[str] = frozenset()
     filling: int | None = None
     shown: int = 0
     #: The live tables when the version being filled began, as they will stand after the load that was open then.
@@ -30,16 +33,28 @@ class StreamTables:
         self._lay_out_anew(self.live)
 
     @classmethod
-    def of(cls, plan: StreamPlan, rules: Rules, tables: Sequence[Table], published: int) -> StreamTables:
-        """Pick out the stream's own among all tables of the schema."""
+    def of(
+        cls, plan: StreamPlan, rules: Rules, tables: Sequence[Table], published: int, others: Iterable[str] = ()
+    ) -> StreamTables:
+        """Pick out the stream's own among all tables of the schema; `others` are the tables that other streams have.
+
+        Raises SettingsError where the stream's table is a subtable of another stream's.
+        """
         own = [_claimed(table) for table in tables if plan.table in (table.name, table.parent)]
         live = {table.name: table for table in own if table.version is None}
         generations = {table.name: table for table in own if table.version is not None}
-        return cls(plan, rules, live, generations, published)
+        parent = live[plan.table].parent if plan.table in live else None
+        if parent is not None:
+            raise SettingsError(
+                f"stream {plan.selected.stream.name!r} would be table {plan.table!r}, a subtable of {parent!r}",
+                hint="deselect the stream or drop the table, or replicate the stream by a connection of its own",
+            )
+        strange = {*others, *(table.name for table in tables if table.version is None and table.name not in live)}
+        return cls(plan, rules, live, generations, published, frozenset(fold(name, rules) for name in strange))
 
     def _lay_out_anew(self, live: Mapping[str, Table]) -> None:
         tables = [*live.values(), *self.generations.values()]
-        self.layout = StreamLayout(self.plan, self.rules, tables, self.filling)
+        self.layout = StreamLayout(self.plan, self.rules, tables, self.filling, self.taken)
 
     @property
     def table_version(self) -> int:

@@ -68,12 +68,21 @@ class StreamLayout:
     """Holds what is known of a stream's tables while a run lasts, and lays out its batches one by one.
 
     With `version` the rows belong to a generation, and `tables` holds what there is of it beside the live tables.
+    `taken` are the folded names of tables that are not the stream's.
     """
 
-    def __init__(self, plan: StreamPlan, rules: Rules, tables: Iterable[Table], version: int | None = None) -> None:
+    def __init__(
+        self,
+        plan: StreamPlan,
+        rules: Rules,
+        tables: Iterable[Table],
+        version: int | None = None,
+        taken: frozenset[str] = frozenset(),
+    ) -> None:
         self.plan = plan
         self.rules = rules
         self.version = version
+        self.taken = taken
         self.published = False
         self.key = tuple(canonical(name, rules.column_name) for name in plan.key)
         self.tables: dict[str, Columns] = {}
@@ -174,7 +183,7 @@ class StreamLayout:
     def _typed(self, rows: pa.RecordBatch, batch: Batch) -> list[TypedRows]:
         if batch.kind == "delete":
             rows = rows.select([name for name in rows.schema.names if name in self.plan.key])
-        return typed_tables(flatten(rows), self.plan.table, self.key, self.tables, self.rules)
+        return typed_tables(flatten(rows), self.plan.table, self.key, self.tables, self.rules, self.taken)
 
     # --- what cannot be loaded -----------------------------------------------------------------------------------
 

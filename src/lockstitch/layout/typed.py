@@ -57,9 +57,17 @@ class TypedRows:
 
 
 def typed_tables(
-    flat: Sequence[FlatRows], top: str, key: Sequence[str], known: dict[str, Columns], rules: Rules
+    flat: Sequence[FlatRows],
+    top: str,
+    key: Sequence[str],
+    known: dict[str, Columns],
+    rules: Rules,
+    taken: frozenset[str] = frozenset(),
 ) -> list[TypedRows]:
-    """Type and name the leaves of all tables. A subtable that cannot be loaded comes as a fault, without leaves."""
+    """Type and name the leaves of all tables. A subtable that cannot be loaded comes as a fault, without leaves.
+
+    `taken` are the folded names of tables that are not the stream's.
+    """
     typed: list[TypedRows] = []
     refused: list[tuple[str, ...]] = []
     spelled = {fold(name, rules): name for name in known}
@@ -68,7 +76,7 @@ def typed_tables(
         name = spelled.setdefault(fold(name, rules), name)
         if any(rows.path[: len(path)] == path for path in refused):
             continue
-        fault = _subtable_fault(name, key, rules) if rows.path else None
+        fault = _subtable_fault(name, key, rules, taken) if rows.path else None
         if fault is not None:
             refused.append(rows.path)
             typed.append(TypedRows(name, rows, [], [Fault(name, None, fault, 0)]))
@@ -77,10 +85,12 @@ def typed_tables(
     return typed
 
 
-def _subtable_fault(name: str, key: Sequence[str], rules: Rules) -> str | None:
+def _subtable_fault(name: str, key: Sequence[str], rules: Rules, taken: frozenset[str]) -> str | None:
     fault = table_fault(name, rules, name)
     if fault is not None:
         return fault
+    if fold(name, rules) in taken:
+        return f"Field collision on {name}"
     sources = (f"_sdc_source_key_{one}" for one in key)
     long = next((one for one in sources if len(one) > rules.column_name_limit), None)
     return None if long is None else f"Column name {long} is too long for {rules.title}"
