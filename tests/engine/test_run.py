@@ -21,7 +21,8 @@ from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Mark, Message, 
 from lockstitch.core.rules import Rules
 from lockstitch.destinations.duckdb.destination import DuckDB
 from lockstitch.destinations.duckdb.rules import RULES
-from lockstitch.engine.events import Event, LoadCommitted, SchemaChanged, Waiting
+from lockstitch.engine.events import Event, LoadCommitted, SchemaChanged, Waiting, Warned
+from lockstitch.engine.forecast import forecast
 from lockstitch.engine.moves import adopt, reset
 from lockstitch.engine.run import RunResult, run_pipeline
 from lockstitch.engine.verify import verify
@@ -51,6 +52,29 @@ def test_a_first_version_becomes_the_table(house: House):
     assert result.verdict is None
     assert house.rows() == [(1, "a", 1000), (2, "b", 1000)]
     assert source.told == [1]
+
+
+@pytest.mark.parametrize("before", [(), ("name",)], ids=["no key", "another key"])
+def test_rows_that_are_appended_for_want_of_the_tables_key_are_told(house: House, before: tuple[str, ...]):
+    first: Script = [batch({"id": 1, "name": "a"}), Checkpoint(1)]
+    house.run(Scripted(first, before))
+    later = Scripted([*first, batch({"id": 1, "name": "b"}), Checkpoint(2), batch({"id": 2}), Checkpoint(3)])
+    told = "orders: table orders has not the key id that the source gives, so rows are appended to it"
+    foreseen = forecast(later, house.destination(), house.job())
+    assert [text for text in foreseen.reservations if text.startswith(told)]
+    events: list[Event] = []
+    house.run(later, events=events.append)
+    assert [one.text.startswith(told) for one in events if isinstance(one, Warned)] == [True]
+    assert house.query("select id, name from shop.orders order by all") == [(1, "a"), (1, "b"), (2, None)]
+
+
+def test_a_key_that_the_table_has_needs_no_word(house: House):
+    house.run(Scripted(first_fill()))
+    later = Scripted([*first_fill(), batch({"id": 1, "name": "b"}), Checkpoint(2)])
+    assert not [text for text in forecast(later, house.destination(), house.job()).reservations if "appended" in text]
+    events: list[Event] = []
+    house.run(later, events=events.append)
+    assert not [one for one in events if isinstance(one, Warned)]
 
 
 class TwoStreams(Scripted):

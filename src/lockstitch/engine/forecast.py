@@ -20,8 +20,9 @@ from lockstitch.core.model import (
 )
 from lockstitch.core.protocols import Destination, Source
 from lockstitch.core.rules import Rules
-from lockstitch.engine.plan import adds_rows, make_plan
+from lockstitch.engine.plan import adds_rows, make_plan, rows_appended
 from lockstitch.engine.run import Job
+from lockstitch.layout.columns import Columns
 from lockstitch.layout.names import SEPARATOR, canonical, column_fault, fold
 
 
@@ -68,7 +69,12 @@ def forecast(source: Source, destination: Destination, job: Job) -> Forecast:
     streams = [
         one for lane in plan.lanes for one in _lane(source, lane, marks.get(lane.name), plan, tables, destination.rules)
     ]
-    reservations = (*_reservations(plan, destination.rules), *_expired(plan, marks), *_visibility(destination))
+    reservations = (
+        *_reservations(plan, destination.rules),
+        *_appended(plan, streams, tables, destination.rules),
+        *_expired(plan, marks),
+        *_visibility(destination),
+    )
     return Forecast(job.connection, job.schema, tuple(streams), reservations)
 
 
@@ -163,6 +169,17 @@ def _reservations(plan: Plan, rules: Rules) -> Iterable[str]:
     incremental = [name for name, one in plan.streams.items() if one.selected.method == "INCREMENTAL"]
     if incremental:
         yield f"{_listed(incremental)}: rows deleted at the source stay until it sends all rows anew"
+
+
+def _appended(
+    plan: Plan, streams: Iterable[StreamForecast], tables: Mapping[str, Table], rules: Rules
+) -> Iterable[str]:
+    for one in streams:
+        table = tables.get(one.table)
+        if table is None or one.replaces or not one.key:
+            continue
+        if not Columns.of(table, rules).has_key([canonical(name, rules.column_name) for name in one.key]):
+            yield f"{one.stream}: {rows_appended(plan.streams[one.stream])}"
 
 
 def _expired(plan: Plan, marks: Mapping[str, Mark]) -> Iterable[str]:

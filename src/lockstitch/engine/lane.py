@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from lockstitch.core.errors import LockstitchError, TransientError
 from lockstitch.core.model import Batch, Checkpoint, Json, Lane, Mark, Message, Publish, Version
 from lockstitch.core.points import reach
-from lockstitch.engine.events import LaneStarted, Progress
+from lockstitch.engine.events import LaneStarted, Progress, Warned
+from lockstitch.engine.plan import rows_appended
 
 if TYPE_CHECKING:
     from lockstitch.engine.load import OpenLoad
@@ -152,6 +153,8 @@ class LaneRun:
         tables, load = self._stream(batch.stream), self._open_load()
         if self.from_beginning and tables.filling is None and batch.stream not in self.versions:
             self._begin_fill(batch.stream)
+        if batch.stream not in self.read_rows and tables.loses_key:
+            self.run.events(Warned(f"{batch.stream}: {rows_appended(tables.plan)}"))
         moment = Moment(datetime.now(UTC), self.sequence, tables.table_version)
         laid = tables.layout.lay_out(batch, moment)
         load.note_read(tables, batch.rows, datetime.now(UTC))

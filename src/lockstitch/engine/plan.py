@@ -45,6 +45,14 @@ def adds_rows(plan: StreamPlan) -> bool:
     return not plan.key and plan.selected.method != "FULL_TABLE"
 
 
+def rows_appended(plan: StreamPlan) -> str:
+    """Say what becomes of rows whose key is not the table's (docs/layout.md, R67)."""
+    return (
+        f"table {plan.table} has not the key {', '.join(plan.key)} that the source gives, so rows are appended to it, "
+        "also those that are there already; reset the stream to mend it"
+    )
+
+
 def choose(streams: Sequence[Stream], selection: Selection) -> list[Selected]:
     """Apply the user's choice to what the source offers, in the source's order."""
     if selection is None:

@@ -89,6 +89,11 @@ class StreamTables:
         self.filling = None
         self.layout.publish()
 
+    @property
+    def loses_key(self) -> bool:
+        """Whether rows are appended although the source gives a key: the table has another one, or none (R67)."""
+        return bool(self.plan.key) and not (self.layout.keyed or self.layout.decides_key)
+
     def forget_keys(self, layout: StreamLayout) -> list[Change]:
         """Return the changes that forget stored keys which are not the incoming one (docs/layout.md, R67)."""
         if layout.keyed or layout.decides_key:
