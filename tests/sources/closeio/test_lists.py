@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lockstitch.core.errors import SourceDataError
 from lockstitch.sources.closeio import reading
+from lockstitch.sources.closeio.api import stamp_of
 from lockstitch.testing.vendors.close_account import acceptance_account, acceptance_start
 from lockstitch.testing.vendors.close_data import stamp
 from lockstitch.testing.vendors.faults import Burst429, Failure
@@ -262,3 +264,8 @@ def test_where_the_plan_has_no_event_log_all_else_is_read(accepted: Account) -> 
     read = accepted.read(start_date=acceptance_start().isoformat())
     assert len(read.ids("leads")) == 250
     assert "event_log" not in read.streams()
+
+
+def test_dates_of_another_type_count_as_none() -> None:
+    told = stamp_of(msgspec.Raw(b'{"id": "a", "date_updated": {"text": "now"}, "date_created": "2026"}'))
+    assert (told.id, told.date_updated, told.date_created) == ("a", None, None)

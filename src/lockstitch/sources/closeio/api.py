@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -159,30 +159,3 @@ def stamp_of(record: msgspec.Raw) -> Stamp:
 
 
 Stamped = tuple[Stamp, msgspec.Raw]
-
-
-def walk(ask: Callable[[int], Page]) -> Iterator[tuple[list[Stamped], bool]]:
-    """Yield a list page by page, each state of a record once, and whether more pages come; however the list moves.
-
-    `ask` returns the page from a place on. When records before it are deleted, or move to the end because they are
-    updated, all others move up, and the next page would begin too late. So pages overlap by a record, and where a page
-    begins with an unknown one, reading goes back until it begins with one that it knows. (Pages of a single record
-    cannot overlap; Close gives none.)
-    """
-    seen: set[Stamp] = set()
-    skip, back, overlaps = 0, 1, False
-    while True:
-        page = ask(skip)
-        records = [(stamp_of(raw), raw) for raw in page.data]
-        if skip and overlaps and (not records or records[0][0] not in seen):
-            skip, back = max(skip - back, 0), back * 2
-            continue
-        back = 1
-        fresh = [one for one in records if one[0] not in seen]
-        seen.update(stamp for stamp, _ in fresh)
-        more = bool(page.has_more and records)
-        yield fresh, more
-        if not more:
-            return
-        overlaps = len(records) > 1
-        skip += len(records) - overlaps

@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from lockstitch.core.errors import SourceDataError
-from lockstitch.sources.closeio.api import CloseApi, MaxSkip, NotTaken, Page, Stamp, Stamped, stamp_of, walk
+from lockstitch.sources.closeio.api import CloseApi, MaxSkip, NotTaken, Page, Stamp, Stamped, stamp_of
 from lockstitch.sources.closeio.cursor import Position
 from lockstitch.sources.closeio.shapes import STREAMS
+from lockstitch.toolkit.http.paging import by_offset, by_token
 from lockstitch.toolkit.moments import moment_or_none
 
 _log = logging.getLogger(__name__)
 
 Records = list[Stamped]
+#: A page's records, and whether more pages come.
+_Part = tuple[Sequence[msgspec.Raw], bool]
 #: Tells when a record was made or updated; None where it does not say.
 Dated = Callable[[Stamp], datetime | None]
 
@@ -90,7 +95,8 @@ def created(stamp: Stamp) -> datetime | None:
 def read_list(api: CloseApi, path: str, begun: Position, limit: datetime) -> Iterator[Found]:
     """Read a list that is always given as a whole, and keep what is new."""
     try:
-        yield from _kept(begun, limit, (page for page, _ in walk(lambda skip: _listed(api, path, {}, skip))))
+        pages = by_offset(lambda skip: _listed(api, path, {}, skip), stamp_of)
+        yield from _kept(begun, limit, (page for page, _ in pages))
     except MaxSkip as error:
         raise _too_long(path, error) from error
 
@@ -115,7 +121,9 @@ def _tasks(api: CloseApi, asked: Mapping[str, str]) -> Iterator[Records]:
     while True:
         made: list[datetime] = []
         try:
-            for page, _ in walk(lambda skip, since=since: _listed(api, "/task/", {**asked, **since}, skip)):
+            for page, _ in by_offset(
+                lambda skip, since=since: _listed(api, "/task/", {**asked, **since}, skip), stamp_of
+            ):
                 yield page
                 made += [at for stamp, _ in page if (at := created(stamp)) is not None]
         except MaxSkip as error:
@@ -128,8 +136,12 @@ def _tasks(api: CloseApi, asked: Mapping[str, str]) -> Iterator[Records]:
             return
 
 
-def _listed(api: CloseApi, path: str, asked: Mapping[str, str], skip: int) -> Page:
-    return api.page(path, {**asked, "_limit": OTHERS, "_skip": skip})
+def _listed(api: CloseApi, path: str, asked: Mapping[str, str], skip: int) -> _Part:
+    return _part(api.page(path, {**asked, "_limit": OTHERS, "_skip": skip}))
+
+
+def _part(page: Page) -> _Part:
+    return page.data, bool(page.has_more)
 
 
 def _kept(begun: Position, limit: datetime, pages: Iterator[Records]) -> Iterator[Found]:
@@ -173,12 +185,12 @@ def _queried(api: CloseApi, positions: Positions) -> Iterator[Found]:
     """Ask for leads by words.
 
     Each page is asked from the minute that the last one ended in, so that leads which are updated meanwhile, and move
-    to the end, leave no gap; within a minute pages overlap (`walk`).
+    to the end, leave no gap; within a minute pages overlap (`by_offset`).
     """
     minute, seen, goes_on = _minute(positions.position.at), set[Stamp](), True
     while goes_on:
         goes_on = False
-        for page, more in walk(lambda skip, since=minute: _query(api, since, skip)):
+        for page, more in by_offset(lambda skip, since=minute: _query(api, since, skip), stamp_of):
             if not _in_order(page, minute):
                 raise _IgnoredError("it is ignored")
             yield positions.take([one for one in page if one[0] not in seen], updated)
@@ -190,9 +202,9 @@ def _queried(api: CloseApi, positions: Positions) -> Iterator[Found]:
                 break
 
 
-def _query(api: CloseApi, since: datetime, skip: int) -> Page:
+def _query(api: CloseApi, since: datetime, skip: int) -> _Part:
     query = f'date_updated>="{since.isoformat()[:16]}" sort:date_updated'
-    return api.page("/lead/", {"query": query, "_limit": LEADS, "_skip": skip})
+    return _part(api.page("/lead/", {"query": query, "_limit": LEADS, "_skip": skip}))
 
 
 def _minute(moment: datetime) -> datetime:
@@ -267,7 +279,7 @@ def _windowed(api: CloseApi, positions: Positions, start: datetime, end: datetim
     """Read one window; where it holds more than Close lists, in smaller ones."""
     stamps: list[Stamp] = []
     try:
-        for page, _ in walk(lambda skip: _window(api, start, end, skip)):
+        for page, _ in by_offset(lambda skip: _window(api, start, end, skip), stamp_of):
             stamps += [stamp for stamp, _ in page]
             yield Found(page)
     except MaxSkip as error:
@@ -284,9 +296,9 @@ def _windowed(api: CloseApi, positions: Positions, start: datetime, end: datetim
     yield Found([], positions.position)
 
 
-def _window(api: CloseApi, start: datetime, end: datetime, skip: int) -> Page:
+def _window(api: CloseApi, start: datetime, end: datetime, skip: int) -> _Part:
     between = {"date_created__gte": _second(start), "date_created__lt": _second(end)}
-    return api.page("/activity/", {**between, "_limit": ACTIVITIES, "_skip": skip})
+    return _part(api.page("/activity/", {**between, "_limit": ACTIVITIES, "_skip": skip}))
 
 
 # --- the event log ----------------------------------------------------------------------------------------------------
@@ -298,14 +310,16 @@ def read_events(api: CloseApi, begun: Position, limit: datetime, first: Page | N
     The position moves at the end only, and never beyond five minutes ago: Close goes on changing young events.
     """
     since = {"date_updated__gte": _second(begun.at)}
-    page = Page(first.data) if first is not None and _reaches(first, begun.at) else api.page("/event/", since)
+    newest = Page(first.data) if first is not None and _reaches(first, begun.at) else None
+
+    def ask(cursor: str | None) -> tuple[Page, str | None]:
+        page = newest or api.page("/event/", since if cursor is None else {**since, "_cursor": cursor})
+        return page, page.cursor_next if page.data else None
+
     positions = Positions(begun, limit)
-    while True:
+    for page, _ in by_token(ask):
         records = [(stamp_of(raw), raw) for raw in page.data]
         yield Found(positions.take(records, updated).records)
-        if not (page.data and page.cursor_next):
-            break
-        page = api.page("/event/", {**since, "_cursor": page.cursor_next})
     settled = limit - EVENTS_CHANGE
     last = positions.position
     yield Found([], last if last.at <= settled else Position(max(begun.at, settled)))

@@ -173,11 +173,11 @@ class Apis:
     # --- the server API -----------------------------------------------------------------------------------------------
 
     def page(self, path: str, records: str, token: str | None, **more: str) -> tuple[list[msgspec.Raw], str | None]:
-        """Return a page of a list, and the token of the next one; a list without records may be left out."""
+        """Return a page of a list, and the token that it tells; a list without records may be left out."""
         asked: dict[str, str | int] = {"limit": LIMIT, **more} | ({} if token is None else {"paginationToken": token})
         found = self.server.json(path, _Page, asked)
         listed: list[msgspec.Raw] | None = getattr(found, records)
-        return listed or [], found.next_pagination_token if found.next_pagination_token != token else None
+        return listed or [], found.next_pagination_token
 
     def object(self, path: str, *, accept: frozenset[int] = frozenset(), **asked: str) -> msgspec.Raw | None:
         """Return the answer as the text of one object, or None where its status is in `accept`."""

@@ -15,6 +15,7 @@ from lockstitch.sources.fullstory.api import Apis
 from lockstitch.sources.fullstory.choice import Choice
 from lockstitch.sources.fullstory.cursor import SettingCursor, as_json, read_cursor, stamp
 from lockstitch.sources.fullstory.shapes import KEY_OF_SETTINGS, Setting
+from lockstitch.toolkit.http.paging import by_token
 from lockstitch.toolkit.moments import read_moment
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
@@ -80,12 +81,9 @@ class SettingReader:
             found = self._apis.object(self._setting.path, updated_since=since)
             yield from [] if found is None else [found]
             return
-        token: str | None = None
-        while True:
-            page, token = self._apis.page(self._setting.path, "versions", token, updated_since=since)
+        path = self._setting.path
+        for page, _ in by_token(lambda token: self._apis.page(path, "versions", token, updated_since=since)):
             yield from page
-            if token is None:
-                return
 
     def _row(self, text: bytes) -> _Row | None:
         """Put the key's fields, which are in the metadata, at the top too. None where nothing is set."""

@@ -17,6 +17,7 @@ from lockstitch.sources.fullstory.api import Apis
 from lockstitch.sources.fullstory.choice import Choice
 from lockstitch.sources.fullstory.cursor import TableCursor, as_json, read_cursor
 from lockstitch.sources.fullstory.shapes import Table
+from lockstitch.toolkit.http.paging import by_token
 
 _log = logging.getLogger(__name__)
 
@@ -91,14 +92,12 @@ class TableReader:
         self._choice.warn_of_unchosen()
 
     def _pages(self, token: str | None, digest: str) -> Iterator[_Page]:
-        while True:
-            listed, token = self._apis.page(self._table.path, self._table.records, token)
-            records = [*self._each(listed)] if self._table.each else listed
+        table = self._table
+        for listed, following in by_token(lambda token: self._apis.page(table.path, table.records, token), token):
+            records = [*self._each(listed)] if table.each else listed
             text = b"\n".join([digest.encode(), *records])
             digest = hashlib.blake2b(text, digest_size=16).hexdigest()
-            yield _Page(records, digest, token)
-            if token is None:
-                return
+            yield _Page(records, digest, following)
 
     def _each(self, listed: Sequence[msgspec.Raw]) -> Iterator[msgspec.Raw]:
         """Ask for each record by its id; one that was deleted in between is left out."""

@@ -1,16 +1,16 @@
-"""A list that is paged by offsets while it changes loses nothing that was there all the time."""
+"""A list that is paged by offsets while it changes loses nothing that was there all the time; tokens are followed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstitch.sources.closeio.api import Page, stamp_of, walk
+from lockstitch.core.errors import SourceDataError
+from lockstitch.toolkit.http.paging import by_offset, by_token
 
 #: What happens to the list before a page is asked for: a record is added, deleted, or updated. Numbers choose it.
 Change = tuple[str, int]
@@ -62,13 +62,15 @@ class Listed:
             self.records[ids[number % len(ids)]]["date_updated"] = now
             self.ever_changed.add(ids[number % len(ids)])
 
-    def page(self, skip: int) -> Page:
+    def page(self, skip: int) -> tuple[list[dict[str, Any]], bool]:
         for what, number in self.to_come[self.asked] if self.asked < len(self.to_come) else []:
             self._do(what, number)
         self.asked += 1
         found = sorted(self.records.values(), key=self.order)
-        shown = [msgspec.Raw(json.dumps(one).encode()) for one in found[skip : skip + self.size]]
-        return Page(shown, has_more=skip + self.size < len(found))
+        return [dict(one) for one in found[skip : skip + self.size]], skip + self.size < len(found)
+
+    def pages(self) -> Iterator[tuple[list[tuple[tuple[str, str], dict[str, Any]]], bool]]:
+        return by_offset(self.page, lambda one: (one["id"], one["date_updated"]))
 
 
 @settings(max_examples=200, deadline=None)
@@ -76,8 +78,8 @@ class Listed:
 def test_whatever_stays_is_read(count: int, size: int, order: str, to_come: list[list[Change]]) -> None:
     """What is updated meanwhile may be missed, as it is new to the next job."""
     listed = Listed(count, size, order, to_come)
-    stamps = [stamp for records, _ in walk(listed.page) for stamp, _ in records]
-    assert listed.at_first - listed.ever_changed <= {stamp.id for stamp in stamps}
+    stamps = [stamp for records, _ in listed.pages() for stamp, _ in records]
+    assert listed.at_first - listed.ever_changed <= {name for name, _ in stamps}
     assert len(set(stamps)) == len(stamps)
     assert listed.asked < 500
 
@@ -86,7 +88,7 @@ def test_whatever_stays_is_read(count: int, size: int, order: str, to_come: list
 @given(st.integers(0, 40), st.integers(2, 9))
 def test_a_quiet_list_costs_no_page_twice(count: int, size: int) -> None:
     listed = Listed(count, size, "by creation", [])
-    pages = list(walk(listed.page))
+    pages = list(listed.pages())
     assert sum(len(records) for records, _ in pages) == count
     assert listed.asked == max(1, 1 + -(-(count - size) // (size - 1)))
     assert [more for _, more in pages] == [True] * (len(pages) - 1) + [False]
@@ -94,9 +96,41 @@ def test_a_quiet_list_costs_no_page_twice(count: int, size: int) -> None:
 
 def test_a_page_of_one_is_walked_too() -> None:
     listed = Listed(5, 1, "by creation", [])
-    assert len([one for records, _ in walk(listed.page) for one in records]) == 5
+    assert len([one for records, _ in listed.pages() for one in records]) == 5
 
 
-def test_dates_of_another_type_count_as_none() -> None:
-    stamp = stamp_of(msgspec.Raw(b'{"id": "a", "date_updated": {"text": "now"}, "date_created": "2026"}'))
-    assert (stamp.id, stamp.date_updated, stamp.date_created) == ("a", None, None)
+def asked(following: dict[str | None, str | None]) -> tuple[list[str | None], Callable[[str | None], Any]]:
+    """Return what is asked for, and an API whose pages tell these tokens."""
+    seen: list[str | None] = []
+
+    def ask(token: str | None) -> tuple[str, str | None]:
+        seen.append(token)
+        return f"page {token}", following[token]
+
+    return seen, ask
+
+
+@pytest.mark.parametrize("last", [None, "", "b"], ids=["no token", "an empty token", "its own token"])
+def test_tokens_are_followed_to_the_last_page(last: str | None) -> None:
+    seen, ask = asked({None: "a", "a": "b", "b": last})
+    assert list(by_token(ask)) == [("page None", "a"), ("page a", "b"), ("page b", None)]
+    assert seen == [None, "a", "b"]
+
+
+def test_a_list_goes_on_from_a_token() -> None:
+    seen, ask = asked({"a": "b", "b": None})
+    assert list(by_token(ask, "a")) == [("page a", "b"), ("page b", None)]
+    assert seen == ["a", "b"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(before=st.integers(0, 40), around=st.integers(2, 40), begins=st.booleans())
+def test_a_circle_is_told_before_long(before: int, around: int, begins: bool) -> None:
+    count = before + around
+    following: dict[str | None, str | None] = {str(at): str(at + 1) for at in range(count)}
+    following |= {None: "0", str(count - 1): str(before)}
+    seen, ask = asked(following)
+    with pytest.raises(SourceDataError, match="lead in a circle"):
+        for _ in by_token(ask, "0" if begins else None):
+            pass
+    assert len(seen) <= 3 * count + 4
