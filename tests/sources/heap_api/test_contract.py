@@ -82,16 +82,16 @@ def test_whose_profiles_are_read_may_be_asked_of_a_database(
     with duckdb.connect(str(path)) as db:
         db.execute("create table customers (email varchar)")
         db.executemany("insert into customers values (?)", [[one] for one in [*PROFILES, *PROFILES, None, ""]])
-    asked = {"identities": None, "identities_query": "select email from customers; ", "path": str(path)}
+    asked = {"identities": "select email from customers; ", "path": str(path)}
     holds(looked.users(**asked))
     assert looked.server.count("/user") == len(PROFILES)
     assert "2 of 8 rows have no identity to look up" in caplog.text
     looked.open(**asked).check()
-    assert looked.users(**{**asked, "identities_query": "select email from customers where false"}) == []
-    with pytest.raises(SettingsError, match="identities_query has 2 columns"):
-        looked.users(**{**asked, "identities_query": "select email, email as again from customers"})
+    assert looked.users(**{**asked, "identities": "select email from customers where false"}) == []
+    with pytest.raises(SettingsError, match="identities has 2 columns"):
+        looked.users(**{**asked, "identities": "select email, email as again from customers"})
     with pytest.raises(SettingsError, match="cannot answer the query"):
-        looked.users(**{**asked, "identities_query": "delete from customers"})
+        looked.users(**{**asked, "identities": "delete from customers"})
 
 
 @pytest.mark.parametrize("name", TRANSIENT)
@@ -131,9 +131,8 @@ def test_where_nobody_is_known_the_address_is_in_doubt(looked: Looked) -> None:
         ({"client_id": None}, "neither access_token nor client_id and client_secret"),
         ({"base_url": "heap"}, "base_url is 'heap'"),
         ({"identities": ["a", ""]}, "identities has an empty one"),
-        ({"identities": None}, "names neither of identities and identities_query"),
-        ({"identities_query": "select 1"}, "names both of identities and identities_query"),
-        ({"identities": None, "identities_query": "select 1"}, "names neither of path and host"),
+        ({"identities": "ann"}, "identities is 'ann', a query, and no database is named"),
+        ({"identities": "select 1", "path": "x.duckdb", "host": "x"}, "names both of path and host"),
     ],
 )
 def test_settings_that_do_not_suffice_are_refused_with_a_hint(

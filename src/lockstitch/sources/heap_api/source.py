@@ -58,8 +58,7 @@ class HeapUsers:
     new_fields: ClassVar[Literal["add", "report"]] = "add"
 
     def __init__(self, properties: Properties, database: Database | None, home: Path) -> None:
-        self._listed = properties.identities or ()
-        self._query = properties.identities_query or ""
+        self._whose = properties.identities
         self._database = database
         self._base_url = properties.base_url.rstrip("/")
         self._wanted: Selected | None = None
@@ -118,13 +117,14 @@ class HeapUsers:
 
     def _identities(self) -> Sequence[str]:
         """Return whose profiles are to be read, each once. Raises SettingsError for a query of several columns."""
-        if self._database is None:
-            return list(dict.fromkeys(self._listed))
-        sql = f"select * from ({self._query.strip().rstrip(';')}\n) as identities"
+        if self._database is None or not isinstance(self._whose, str):
+            return list(dict.fromkeys(self._whose))
+        sql = f"select * from ({self._whose.strip().rstrip(';')}\n) as identities"
         columns = self._database.columns(sql)
         if len(columns) != 1:
             raise SettingsError(
-                f"source.properties.identities_query has {len(columns)} columns", hint="select the identities alone"
+                f"the query of source.properties.identities has {len(columns)} columns",
+                hint="select the identities alone",
             )
         found = [value for batch in self._database.rows(sql) for value in batch.column(0).to_pylist()]
         given = [str(value) for value in found if value is not None and value != ""]

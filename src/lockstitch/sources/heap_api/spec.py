@@ -31,10 +31,8 @@ class Properties(databases.DatabaseProperties, kw_only=True, frozen=True):
     Whose is said by a list, or by a query of a database, to which the other settings lead.
     """
 
-    #: Whose profiles are read.
-    identities: Annotated[list[str], Meta(min_length=1)] | None = None
-    #: In place of them, a query of one column.
-    identities_query: str | None = None
+    #: Whose profiles are read: a list, or as a text a query of one column.
+    identities: Annotated[list[str], Meta(min_length=1)] | Annotated[str, Meta(min_length=1)]
     #: Where the API is; Heap does not confirm that it exists.
     base_url: str = BASE_URL
     #: A token.
@@ -50,7 +48,7 @@ def open_source(properties: Properties, *, spool: Path | None = None) -> Source:
     _refuse_wrong(properties)
     from lockstitch.sources.heap_api.source import HeapUsers
 
-    database = databases.open_database(properties) if properties.identities_query else None
+    database = databases.open_database(properties) if isinstance(properties.identities, str) else None
     return HeapUsers(properties, database, home_of(spool))
 
 
@@ -63,11 +61,10 @@ def _refuse_wrong(properties: Properties) -> None:
         raise SettingsError(
             "source.properties has neither access_token nor client_id and client_secret", hint="set one or the other"
         )
-    if bool(properties.identities) == bool(properties.identities_query):
-        named = "both" if properties.identities else "neither"
+    if isinstance(properties.identities, str) and properties.path is None and properties.host is None:
         raise SettingsError(
-            f"source.properties names {named} of identities and identities_query",
-            hint="list whose profiles to read, or give a query of one column and the database that it asks",
+            f"source.properties.identities is {properties.identities[:200]!r}, a query, and no database is named",
+            hint="name its path or host; whoever is not looked for by a query stands in brackets, as in ['ann']",
         )
-    if not all(properties.identities or ()):
+    if not all(properties.identities):
         raise SettingsError("source.properties.identities has an empty one", hint="name each as Heap knows it")
