@@ -95,7 +95,7 @@ class JsonRows:
         except pa.ArrowInvalid:
             return None
         rows = pc.list_flatten(table.column(0).combine_chunks())
-        if rows.null_count or len(rows) != (len(rows) if count is None else count):
+        if rows.null_count or (count is not None and len(rows) != count):
             return None
         columns = {field.name: rows.field(at) for at, field in enumerate(rows.type)}
         if _loses_digits(columns.values(), text):
