@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -158,17 +158,18 @@ class ByServer:
         self.served.call("DELETE", f"/v4/sources/{self.id}")
         self.served.call("DELETE", f"/v4/destinations/{self.destination_id}")
 
-    def _told(self) -> dict[str, Any] | None:
-        """Look for a new run on all pages: they tell of deleted sources, too."""
+    def listed(self, what: str) -> Iterator[dict[str, Any]]:
+        """Yield the account's extractions, or loads, of all pages: those of other and of deleted sources, too."""
         for number in count(1):
-            address = f"/v4/{self.served.account_id}/extractions?page={number}"
-            page: list[dict[str, Any]] = self.served.call("GET", address)["data"]
-            for one in page:
-                if one["source_id"] == self.id and one["job_name"] not in self._known:
-                    return one
+            page = self.served.call("GET", f"/v4/{self.served.account_id}/{what}?page={number}")["data"]
             if not page:
-                return None
-        raise AssertionError("there is always another page")
+                return
+            yield from page
+
+    def _told(self) -> dict[str, Any] | None:
+        """Look for a new run."""
+        mine = (one for one in self.listed("extractions") if one["source_id"] == self.id)
+        return next((one for one in mine if one["job_name"] not in self._known), None)
 
     def _pause(self, at: str | None) -> None:
         self.served.call("PUT", f"/v4/sources/{self.id}", {"paused_at": at})
