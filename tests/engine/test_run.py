@@ -77,6 +77,19 @@ def test_a_key_that_the_table_has_needs_no_word(house: House):
     assert not [one for one in events if isinstance(one, Warned)]
 
 
+class Whole(Scripted):
+    """`orders` is replicated in full, by versions."""
+
+    def discover(self) -> Sequence[Stream]:
+        return [replace(one, replication_method="FULL_TABLE") for one in super().discover()]
+
+
+def test_a_version_has_its_own_key_whatever_the_table_has(house: House):
+    house.run(Whole(first_fill(), ()))
+    source = Whole(first_fill())
+    assert not [text for text in forecast(source, house.destination(), house.job()).reservations if "appended" in text]
+
+
 class TwoStreams(Scripted):
     """`orders` has arrays in `lines`; their subtable would have the name of the second stream's table."""
 

@@ -176,7 +176,9 @@ def _appended(
 ) -> Iterable[str]:
     for one in streams:
         table = tables.get(one.table)
-        if table is None or one.replaces or not one.key:
+        # What is read from its beginning, or always as a whole, fills a version, which has the source's key.
+        is_version = one.replaces or one.after is None or plan.streams[one.stream].selected.method == "FULL_TABLE"
+        if table is None or is_version or not one.key:
             continue
         if not Columns.of(table, rules).has_key([canonical(name, rules.column_name) for name in one.key]):
             yield f"{one.stream}: {rows_appended(plan.streams[one.stream])}"
