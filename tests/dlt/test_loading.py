@@ -59,7 +59,7 @@ def test_what_fails_is_an_error_of_ours(folder: Path) -> None:
 def test_what_dlt_cannot_use_is_a_wrong_setting(folder: Path) -> None:
     with pytest.raises(SettingsError, match="no_such_place"):
         lockstitch.dlt.load(orders, "no_such_place", dataset="shop", tell=print)
-    own = dlt.resource([{"a": 1}], name="rows")
+    own: Any = dlt.resource([{"a": 1}], name="rows")  # as a program without types gives it
     lake = dlt.destinations.filesystem((folder / "lake").as_uri())
     with pytest.raises(SettingsError, match="dlt's own"):
-        lockstitch.dlt.load(own, lake, dataset="shop", tell=print)  # type: ignore[arg-type]
+        lockstitch.dlt.load(own, lake, dataset="shop", tell=print)
